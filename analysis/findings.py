@@ -1,0 +1,195 @@
+"""Whether a run worked, in plain sentences with their figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from caa_nnsight.errors import CAAError
+
+from .cautions import LOW_MASS
+from .effects import effect
+from .frame import (
+    BEHAVIOR_VECTOR,
+    CONTROL_KIND,
+    NO_PROMPT,
+    check_scores,
+    choose_contrast,
+    first_condition,
+)
+from .summary import summarize
+from .words import count, interval, number, percent, signed, split_name, times
+
+SMALL_CHANGE = 0.1
+"""Log-odds below which an effect is called small: about 2.5 percentage points near even odds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a run shows: `verdict` for the eye, `headline` and `points` to read.
+
+    `verdict` is "yes", "partly", "no", "backward" or "unknown".
+    """
+
+    verdict: str
+    headline: str
+    points: tuple[str, ...]
+
+
+def find(scores: pd.DataFrame, layer: int, *, seed: int = 0) -> Finding:
+    """Say whether steering `layer` moved the held-out items of one behavior, and how surely.
+
+    "yes" asks for all of these: the change in log-odds from the low to the high multiplier (-1 and
+    1 where they were scored) has a 95% interval above zero, no random vector changes it as much,
+    the random vectors' interval includes zero, and the effect has its sign in both letter groups.
+
+    Args:
+        scores: a score frame with held-out rows of one behavior at `layer`.
+        layer: the steered block.
+        seed: of the bootstrap.
+
+    Raises:
+        CAAError: no held-out rows of the behavior's vector at `layer`, or one multiplier only.
+    """
+    tidy = check_scores(scores)
+    tidy = tidy[(tidy["split"] == "held_out") & (tidy["layer"] == layer)]
+    own = tidy[tidy["vector"] == BEHAVIOR_VECTOR]
+    if own.empty:
+        raise CAAError(
+            f"There are no held-out scores of the behavior's vector at layer {layer}: score the "
+            "held-out items at that layer."
+        )
+    condition = first_condition(own)
+    tidy = tidy[tidy["condition"] == condition]
+    low, high = choose_contrast(own.loc[own["condition"] == condition, "multiplier"])
+    if low == high:
+        raise CAAError(
+            f"The held-out items were scored at one multiplier ({times(low)}): score at least two."
+        )
+    changes = effect(tidy, low, high, seed=seed).set_index("vector")
+    row = changes.loc[BEHAVIOR_VECTOR]
+    control = changes.loc[CONTROL_KIND] if CONTROL_KIND in changes.index else None
+    if control is not None and control["n_items"] == 0:
+        control = None
+    table = summarize(tidy, seed=seed)
+    curve = table[table["vector"] == BEHAVIOR_VECTOR].set_index("multiplier")
+    verdict, headline = _verdict(row, control)
+    points = [
+        _effect_sentence(row, layer, condition),
+        _probability_sentence(curve, low, high),
+        _share_sentence(row),
+        _control_sentence(control, row),
+        _accuracy_sentence(curve),
+        _mass_sentence(curve),
+    ]
+    return Finding(verdict, headline, tuple(points))
+
+
+def _verdict(row: pd.Series, control: pd.Series | None) -> tuple[str, str]:
+    name = row["behavior"]
+    if pd.isna(row["change_low"]):
+        return "unknown", "Too few items were scored to say whether it worked."
+    if row["change_high"] < 0:
+        return "backward", f"It works backward: steering moves the answers away from {name}."
+    if not row["excludes_zero"]:
+        return "no", f"No effect was shown: steering does not reliably move the answers on {name}."
+    start = f"Steering moves the answers toward {name}, but"
+    if control is None:
+        return "partly", f"{start} there is no control to compare it with."
+    if control["change_max_abs"] >= row["change"]:
+        return (
+            "no",
+            f"{start} one of the same length in a random direction does as much: no effect is shown.",
+        )
+    if pd.isna(control["change_low"]):
+        return "partly", f"{start} one random vector is too small a control to be sure."
+    if min(row["change_letter_a"], row["change_letter_b"]) <= 0:
+        return "partly", f"{start} only for one answer letter: it may be about letters."
+    if control["excludes_zero"]:
+        return "partly", f"{start} random vectors move them too, though less."
+    if row["change"] < SMALL_CHANGE:
+        return "yes", f"It worked, but the effect is small: the answers move toward {name}."
+    return "yes", f"It worked: steering moves the answers toward {name}."
+
+
+def _effect_sentence(row: pd.Series, layer: int, condition: str) -> str:
+    prompt = "" if condition == NO_PROMPT else f" with the {condition} system prompt"
+    orders = "both orders of the choices" if row["n_orders"] == 2 else "one order of the choices"
+    return (
+        f"From multiplier {times(row['low'])} to {times(row['high'])} at layer {layer}{prompt}, "
+        f"the log-odds of the matching answer change by {signed(row['change'])} "
+        f"({_bounds(row)}; "
+        f"{count(row['n_items'], split_name(row['split']) + ' item')}, {orders})."
+    )
+
+
+def _bounds(row: pd.Series) -> str:
+    if pd.isna(row["change_low"]):
+        return "no interval"
+    return f"95% interval {interval(row['change_low'], row['change_high'], plus=True)}"
+
+
+def _probability_sentence(curve: pd.DataFrame, low: float, high: float) -> str:
+    p_match = curve["p_match"]
+    middle = f", {number(p_match[0.0])} unsteered" if 0.0 in p_match.index else ""
+    return (
+        f"Its mean probability among the two answers is {number(p_match[low])} at "
+        f"{times(low)}{middle} and {number(p_match[high])} at {times(high)}."
+    )
+
+
+def _share_sentence(row: pd.Series) -> str:
+    moved = round(row["share_up"] * row["n_items"])
+    return (
+        f"{moved} of {count(row['n_items'], 'item')} ({percent(row['share_up'])}) moved toward the "
+        "behavior."
+    )
+
+
+def _control_sentence(control: pd.Series | None, row: pd.Series) -> str:
+    if control is None:
+        return "Control: no random vectors were scored at these multipliers."
+    largest = control["change_max_abs"]
+    if control["n_vectors"] == 1:
+        return (
+            f"Control: 1 random vector of the same length changes them by "
+            f"{signed(control['change'])}; one is too few for an interval."
+        )
+    ratio = ""
+    if row["change"] > 0 and largest > 0:
+        factor = row["change"] / largest
+        ratio = f"; the behavior's vector does {factor:.1f} times as much" if factor >= 1 else ""
+    return (
+        f"Control: {control['n_vectors']} random vectors of the same length change them by "
+        f"{signed(control['change'])} on average ({_bounds(control)}), the strongest by "
+        f"{number(largest)} up or down{ratio}."
+    )
+
+
+def _accuracy_sentence(curve: pd.DataFrame) -> str:
+    if curve["accuracy"].isna().any():
+        return (
+            "Order-averaged accuracy: not available, because the choices were scored in one order."
+        )
+    lowest, highest = curve.index.min(), curve.index.max()
+    parts = [f"{percent(curve['accuracy'][lowest])} of the items at {times(lowest)}"]
+    if lowest < 0 < highest and 0.0 in curve.index:
+        parts.append(f"{percent(curve['accuracy'][0.0])} unsteered")
+    parts.append(f"{percent(curve['accuracy'][highest])} at {times(highest)}")
+    return (
+        "With both orders of the choices averaged, the model prefers the matching answer on "
+        f"{', '.join(parts[:-1])} and {parts[-1]}."
+    )
+
+
+def _mass_sentence(curve: pd.DataFrame) -> str:
+    unsteered = 0.0 in curve.index
+    mass = curve["mass"][0.0] if unsteered else curve["mass"].mean()
+    when = "Unsteered" if unsteered else "Averaged over the multipliers"
+    end = (
+        f": below {LOW_MASS}, so these figures speak of a small part of what the model would write."
+        if mass < LOW_MASS
+        else "."
+    )
+    return f"{when}, the two answer letters hold {number(mass)} of all probability{end}"

@@ -1,0 +1,74 @@
+"""Contrastive Activation Addition with nnsight: steer a language model and know whether it worked.
+
+Everything public is importable from here; heavy libraries load when they are first needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+try:
+    __version__ = version("caa_nnsight")
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "0+unknown"
+
+# Public name -> the module that holds it. The imports below say the same to type checkers.
+_HOMES = {
+    "Behavior": "behavior",
+    "HubDataset": "sources",
+    "ContrastPair": "pairs",
+    "balance_letters": "pairs",
+    "behavior_names": "registry",
+    "get_behavior": "registry",
+    "load_behaviors": "registry",
+    "register": "registry",
+    "Model": "models",
+    "load": "models",
+    "Tracer": "tracer",
+    "Edit": "steering",
+    "Steering": "steering",
+    "NO_STEERING": "steering",
+    "SteeringVectors": "vectors",
+    "VectorMeta": "vectors",
+    "normalize_across": "vectors",
+    "random_like": "vectors",
+    "extract": "extraction",
+    "read_pairs": "extraction",
+    "score": "sweep",
+    "generate": "generation",
+    "RunResult": "experiment",
+    "RunSettings": "experiment",
+    "run": "experiment",
+    "CAAError": "errors",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from caa_nnsight.behavior import Behavior
+    from caa_nnsight.errors import CAAError
+    from caa_nnsight.experiment import RunResult, RunSettings, run
+    from caa_nnsight.extraction import extract, read_pairs
+    from caa_nnsight.generation import generate
+    from caa_nnsight.models import Model, load
+    from caa_nnsight.pairs import ContrastPair, balance_letters
+    from caa_nnsight.registry import behavior_names, get_behavior, load_behaviors, register
+    from caa_nnsight.sources import HubDataset
+    from caa_nnsight.steering import NO_STEERING, Edit, Steering
+    from caa_nnsight.sweep import score
+    from caa_nnsight.tracer import Tracer
+    from caa_nnsight.vectors import SteeringVectors, VectorMeta, normalize_across, random_like
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'caa_nnsight' has no attribute {name!r}")
+    value = getattr(import_module(f"caa_nnsight.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

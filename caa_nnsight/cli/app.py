@@ -1,0 +1,80 @@
+"""`caa`: the commands put together, and errors turned into one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+import typer
+
+from caa_nnsight.cli import behaviors, pieces, run
+from caa_nnsight.errors import CAAError
+
+app = typer.Typer(
+    name="caa",
+    help="Contrastive Activation Addition: steer a language model, and know whether it worked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.run)
+app.command("extract")(pieces.extract)
+app.command("score")(pieces.score)
+app.command("generate")(pieces.generate)
+app.command("report")(pieces.report)
+app.add_typer(behaviors.app, name="behaviors")
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        typer.echo(f"caa_nnsight {version('caa_nnsight')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+    verbose: bool = typer.Option(
+        False, "--verbose", "-v", help="Log which path was chosen, and why."
+    ),
+) -> None:
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+        logging.getLogger("caa_nnsight").setLevel(logging.INFO)
+    # Other libraries' own bars and advice would drown ours.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message, category, *_: object, **__: object) -> None:
+    """A warning as one line, without the source line that raised it."""
+    if issubclass(category, UserWarning) and not issubclass(category, DeprecationWarning):
+        print(f"Warning: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run `caa`; a mistake gets one sentence on standard error and exit code 2."""
+    try:
+        app()
+    except CAAError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(
+            "Stopped. The same command goes on where this one was.",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,90 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from caa_nnsight.errors import SteeringError
+from caa_nnsight.models.aliases import DEFAULT_MODEL
+
+
+def parse_layers(text: str | None) -> tuple[int, ...] | None:
+    """Read `13`, `8,12` or `10-16,20`; nothing and `all` mean every layer.
+
+    Raises:
+        SteeringError: the text is none of these.
+
+    Example:
+        >>> parse_layers("10-12,20")
+        (10, 11, 12, 20)
+    """
+    if text is None or text.strip().lower() == "all":
+        return None
+    layers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        if not match:
+            raise SteeringError(
+                f"--layers {text!r} can't be read: write layers like 13, 8,12 or 10-16."
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last > 10_000:
+            raise SteeringError(
+                f"--layers {text!r} holds the range {part.strip()}, which runs backwards or "
+                "beyond any model."
+            )
+        layers.update(range(first, last + 1))
+    return tuple(sorted(layers))
+
+
+def parse_multipliers(text: str) -> tuple[float, ...]:
+    """Read `-2,-1,0,1,2`.
+
+    Raises:
+        SteeringError: a part is no finite number.
+
+    Example:
+        >>> parse_multipliers("-1,0.5")
+        (-1.0, 0.5)
+    """
+    try:
+        multipliers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        multipliers = (math.nan,)
+    if not all(math.isfinite(multiplier) for multiplier in multipliers):
+        raise SteeringError(
+            f"--multipliers {text!r} can't be read: write finite numbers like -2,-1,0,1,2."
+        )
+    return multipliers
+
+
+BehaviorArgument = Annotated[
+    str, typer.Argument(help="A behavior's name, or a file or folder that holds one.")
+]
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="Alias, Hub id, folder or GGUF file.")
+]
+RevisionOption = Annotated[str | None, typer.Option(help="Revision of a Hub model.")]
+LayersPathOption = Annotated[
+    str | None, typer.Option(help="Where the decoder blocks are, such as model.layers.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+DtypeOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+LayersOption = Annotated[str | None, typer.Option(help="Layers such as 13, 8,12 or 10-16.")]
+MultipliersOption = Annotated[str, typer.Option(help="Multipliers such as -2,-1,0,1,2.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of every random choice.")]
+PairsOption = Annotated[
+    str | None, typer.Option(help="Use the contrast pairs in this file instead.")
+]
+HeldOutPairsOption = Annotated[
+    str | None, typer.Option(help="Use the held-out pairs in this file instead.")
+]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+
+__all__ = ["DEFAULT_MODEL"]

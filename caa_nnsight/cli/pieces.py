@@ -1,0 +1,214 @@
+"""`caa extract`, `score`, `generate` and `report`: the pieces of a run, one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from caa_nnsight.cli import options as opt
+from caa_nnsight.errors import RunError, SteeringError
+
+VectorsArgument = Annotated[Path, typer.Argument(help="A vector file that `caa extract` wrote.")]
+
+
+def extract(
+    behavior: opt.BehaviorArgument,
+    out: opt.OutOption = None,
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    layers: opt.LayersOption = None,
+    limit: Annotated[int | None, typer.Option(help="Use at most this many pairs.")] = None,
+    method: Annotated[
+        str, typer.Option(help="mean_difference, pca_difference or logistic_regression.")
+    ] = "mean_difference",
+    balance: Annotated[
+        str, typer.Option(help="Answer letters: stratify, both_orders or none.")
+    ] = "stratify",
+    system_prompt: Annotated[str | None, typer.Option(help="Put before every question.")] = None,
+    pairs: opt.PairsOption = None,
+    seed: opt.SeedOption = 0,
+    device: opt.DeviceOption = "auto",
+    dtype: opt.DtypeOption = "auto",
+    revision: opt.RevisionOption = None,
+    layers_path: opt.LayersPathOption = None,
+    quiet: opt.QuietOption = False,
+) -> None:
+    """Extract a behavior's steering vectors into a safetensors file."""
+    chosen = opt.parse_layers(layers)
+    found = _behavior(behavior, pairs=pairs)
+    used = found.split(seed=seed, generation=limit).generation
+    path = out or Path(f"{found.name}.safetensors")
+    _refuse_folderless(path)
+    from caa_nnsight.extraction import extract as extract_vectors
+    from caa_nnsight.progress import progress_steps
+
+    with progress_steps(quiet) as steps:
+        loaded = _load(steps, model, device, dtype, revision, layers_path)
+        with steps.step("extract the vectors") as progress:
+            vectors = extract_vectors(
+                loaded,
+                used,
+                layers=chosen,
+                method=method,
+                balance=balance,
+                system_prompt=system_prompt,
+                seed=seed,
+                behavior=found,
+                progress=progress,
+            )
+        vectors.save(path)
+    print(vectors)
+    print(f"Vectors: {path.resolve()}")
+
+
+def score(
+    vectors: VectorsArgument,
+    behavior: opt.BehaviorArgument,
+    layers: opt.LayersOption = None,
+    multipliers: opt.MultipliersOption = "-1,0,1",
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    held_out: Annotated[int, typer.Option(help="Held-out items to score.")] = 50,
+    controls: Annotated[int, typer.Option(help="Number of random control vectors.")] = 0,
+    system_prompt: Annotated[str | None, typer.Option(help="Put before every question.")] = None,
+    held_out_pairs: opt.HeldOutPairsOption = None,
+    out: opt.OutOption = None,
+    seed: opt.SeedOption = 0,
+    device: opt.DeviceOption = "auto",
+    dtype: opt.DtypeOption = "auto",
+    revision: opt.RevisionOption = None,
+    layers_path: opt.LayersPathOption = None,
+    quiet: opt.QuietOption = False,
+) -> None:
+    """Score a behavior's held-out items; --out writes every row, as parquet or csv."""
+    chosen, strengths = opt.parse_layers(layers), opt.parse_multipliers(multipliers)
+    write = _frame_writer(out)
+    from caa_nnsight.vectors import SteeringVectors, random_like
+
+    loaded_vectors = SteeringVectors.load(vectors)
+    items = _behavior(behavior, held_out=held_out_pairs)
+    items = items.split(seed=seed, held_out=held_out).held_out
+    from caa_nnsight.progress import progress_steps
+    from caa_nnsight.sweep import score as score_items
+
+    with progress_steps(quiet) as steps:
+        loaded = _load(steps, model, device, dtype, revision, layers_path)
+        named = {"behavior": loaded_vectors} | {
+            f"random-{index}": random_like(loaded_vectors, seed * 1000 + index)
+            for index in range(controls)
+        }
+        with steps.step("score the held-out items") as progress:
+            frame = score_items(
+                loaded,
+                items,
+                named,
+                layers=chosen,
+                multipliers=strengths,
+                system_prompt=system_prompt,
+                condition="system prompt" if system_prompt else "none",
+                progress=progress,
+            )
+    from caa_nnsight.cli.tables import print_scores
+
+    print_scores(frame)
+    write(frame)
+
+
+def generate(
+    vectors: VectorsArgument,
+    prompt: Annotated[list[str], typer.Argument(help="One or more prompts.")],
+    layers: Annotated[str, typer.Option(help="Layer to steer, such as 13.")],
+    multipliers: opt.MultipliersOption = "-1,0,1",
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    max_new_tokens: Annotated[int, typer.Option(help="Length of each answer.")] = 100,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Nucleus for sampling.")] = 1.0,
+    system_prompt: Annotated[str | None, typer.Option(help="Put before every prompt.")] = None,
+    out: opt.OutOption = None,
+    seed: opt.SeedOption = 0,
+    batch_size: Annotated[int, typer.Option(help="Answers written at once.")] = 32,
+    device: opt.DeviceOption = "auto",
+    dtype: opt.DtypeOption = "auto",
+    revision: opt.RevisionOption = None,
+    layers_path: opt.LayersPathOption = None,
+    quiet: opt.QuietOption = False,
+) -> None:
+    """Answer prompts at several multipliers, side by side."""
+    chosen, strengths = opt.parse_layers(layers), opt.parse_multipliers(multipliers)
+    write = _frame_writer(out)
+    if any(not text.strip() for text in prompt):
+        raise SteeringError("A prompt is empty: give at least one word.")
+    from caa_nnsight.generation import generate as generate_texts
+    from caa_nnsight.progress import progress_steps
+    from caa_nnsight.vectors import SteeringVectors
+
+    loaded_vectors = SteeringVectors.load(vectors)
+    with progress_steps(quiet) as steps:
+        loaded = _load(steps, model, device, dtype, revision, layers_path)
+        with steps.step("generate") as progress:
+            frame = generate_texts(
+                loaded,
+                prompt,
+                loaded_vectors,
+                layers=chosen,
+                multipliers=strengths,
+                system_prompt=system_prompt,
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                seed=seed,
+                batch_size=batch_size,
+                progress=progress,
+            )
+    from caa_nnsight.cli.tables import print_frame
+
+    print_frame("Answers", frame[["prompt", "layer", "multiplier", "text"]])
+    write(frame)
+
+
+def report(run: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> None:
+    """Draw a finished run's figures and write its report again."""
+    from caa_nnsight.analysis import write_report
+    from caa_nnsight.runs import read_manifest
+
+    if read_manifest(run)["status"] != "done":
+        raise RunError(f"The run in {run} hasn't ended: give its `caa run` command again.")
+    print(f"Report: {Path(write_report(run)).resolve()}")
+
+
+def _behavior(name: str, pairs: str | None = None, held_out: str | None = None):
+    from caa_nnsight.registry import get_behavior
+
+    behavior = get_behavior(name)
+    if pairs or held_out:
+        behavior = behavior.with_data(pairs=pairs, held_out=held_out)
+    return behavior
+
+
+def _load(steps, model, device, dtype, revision, layers_path):
+    from caa_nnsight.models import load
+
+    with steps.step("load the model"):
+        return load(model, device=device, dtype=dtype, revision=revision, layers_path=layers_path)
+
+
+def _frame_writer(out: Path | None):
+    """How to write a frame to `--out`; refuses before the work what can't be written after."""
+    if out is None:
+        return lambda frame: None
+    if out.suffix not in (".parquet", ".csv"):
+        raise RunError(f"--out {out} must end in .parquet or .csv.")
+    _refuse_folderless(out)
+    from caa_nnsight.files import write_atomically
+
+    def write(frame) -> None:
+        method = frame.to_csv if out.suffix == ".csv" else frame.to_parquet
+        write_atomically(out, lambda temporary: method(temporary, index=False))
+        print(f"Rows: {out.resolve()}")
+
+    return write
+
+
+def _refuse_folderless(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise RunError(f"--out {path} lies in a folder that doesn't exist: create {path.parent}.")

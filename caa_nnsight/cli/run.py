@@ -1,0 +1,78 @@
+"""`caa run`: the whole experiment in one command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from caa_nnsight.cli import options as opt
+
+
+def run(
+    behavior: opt.BehaviorArgument,
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    out: opt.OutOption = None,
+    limit: Annotated[int | None, typer.Option(help="Use at most this many pairs.")] = None,
+    layers: opt.LayersOption = None,
+    multipliers: opt.MultipliersOption = "-2,-1,0,1,2",
+    seed: opt.SeedOption = 0,
+    held_out: Annotated[int, typer.Option(help="Held-out items to score.")] = 50,
+    validation: Annotated[
+        float, typer.Option(help="Share of the pairs on which the layer is picked.")
+    ] = 0.2,
+    controls: Annotated[int, typer.Option(help="Number of random control vectors.")] = 8,
+    method: Annotated[
+        str, typer.Option(help="mean_difference, pca_difference or logistic_regression.")
+    ] = "mean_difference",
+    balance: Annotated[
+        str, typer.Option(help="Answer letters: stratify, both_orders or none.")
+    ] = "stratify",
+    open_ended: Annotated[int, typer.Option(help="Open-ended prompts to answer.")] = 5,
+    max_new_tokens: Annotated[int, typer.Option(help="Length of each answer.")] = 60,
+    batch_size: Annotated[int, typer.Option(help="Answers written at once.")] = 32,
+    pairs: opt.PairsOption = None,
+    held_out_pairs: opt.HeldOutPairsOption = None,
+    open_ended_prompts: Annotated[
+        str | None, typer.Option(help="Use the open-ended prompts in this file instead.")
+    ] = None,
+    device: opt.DeviceOption = "auto",
+    dtype: opt.DtypeOption = "auto",
+    revision: opt.RevisionOption = None,
+    layers_path: opt.LayersPathOption = None,
+    quiet: opt.QuietOption = False,
+) -> None:
+    """Extract a behavior's vectors, pick a layer, score, generate, and write a report.
+
+    A run that was stopped goes on where it was when the same command is given again.
+    """
+    from caa_nnsight.experiment import RunSettings
+    from caa_nnsight.experiment import run as run_experiment
+
+    settings = RunSettings(
+        behavior=behavior,
+        pairs=pairs,
+        held_out_pairs=held_out_pairs,
+        open_ended_prompts=open_ended_prompts,
+        model=model,
+        revision=revision,
+        layers_path=layers_path,
+        device=device,
+        dtype=dtype,
+        layers=opt.parse_layers(layers),
+        multipliers=opt.parse_multipliers(multipliers),
+        seed=seed,
+        limit=limit,
+        held_out=held_out,
+        validation=validation,
+        controls=controls,
+        method=method,
+        balance=balance,
+        open_ended=open_ended,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+    )
+    result = run_experiment(settings, out, quiet=quiet)
+    from caa_nnsight.cli.tables import print_run
+
+    print_run(result)

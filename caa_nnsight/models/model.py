@@ -1,0 +1,144 @@
+"""A loaded model with what the other rooms ask of it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from caa_nnsight.errors import ModelError
+from caa_nnsight.models.layers import find_layers, hidden_size
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from caa_nnsight.tracer import Tracer
+
+
+class Model:
+    """A causal language model, its tokenizer, and where its decoder layers are.
+
+    Attributes:
+        name: what was asked for, such as an alias or a Hub id.
+        source: what that resolved to: `hub:`, `packages:`, `folder:`, `gguf:` or `object:` and
+            a place.
+        revision: the commit on the Hub, where the weights come from there.
+        digest: the SHA-256 of the GGUF file that the weights come from, where they do.
+        module: the transformers model, in evaluation mode, its parameters without gradients.
+        tokenizer: its tokenizer; a padding token is set.
+        layers_path: the dotted path of the list of decoder layers, such as `model.layers`.
+        num_layers: how many there are.
+        hidden_size: the width of the residual stream.
+    """
+
+    def __init__(
+        self,
+        module: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str,
+        source: str,
+        revision: str | None = None,
+        digest: str | None = None,
+        layers_path: str | None = None,
+    ) -> None:
+        """Take a loaded module; `load` and `Model.wrap` are the ways in."""
+        self.name = name
+        self.source = source
+        self.revision = revision
+        self.digest = digest
+        self.layers_path = find_layers(module, layers_path)
+        self.num_layers = len(module.get_submodule(self.layers_path))
+        self.hidden_size = hidden_size(module)
+        self.module = module.eval().requires_grad_(False)
+        self.tokenizer = _with_padding(tokenizer)
+        _check_vocabulary(module, tokenizer, name)
+
+    @classmethod
+    def wrap(
+        cls,
+        module: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str | None = None,
+        layers_path: str | None = None,
+    ) -> Model:
+        """Use a transformers model that you have already built or loaded.
+
+        The module itself is taken, not a copy: it is put into evaluation mode and its parameters
+        lose their gradients; the tokenizer gets a padding token if it has none.
+
+        Raises:
+            ModelError: no decoder layers were found, or the tokenizer does not fit the model.
+        """
+        if module is None or tokenizer is None:
+            raise ModelError("Model.wrap needs both a transformers model and its tokenizer")
+        kind = type(module).__name__
+        return cls(
+            module, tokenizer, name=name or kind, source=f"object:{kind}", layers_path=layers_path
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids must be: the device of the input embedding."""
+        return self.module.get_input_embeddings().weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the weights."""
+        return self.module.dtype
+
+    @cached_property
+    def tracer(self) -> Tracer:
+        """What captures activations, steers, scores and generates, built on first use."""
+        from caa_nnsight.tracer import Tracer
+
+        return Tracer(self)
+
+    @property
+    def layers(self):
+        """The decoder layers as nnsight sees them: `model.layers[i].output` inside a trace."""
+        return self.tracer.layers
+
+    def describe(self) -> dict[str, str]:
+        """The facts that a manifest needs, as strings; what is not known is left out."""
+        facts = {
+            "name": self.name,
+            "source": self.source,
+            "revision": self.revision,
+            "sha256": self.digest,
+            "architecture": type(self.module).__name__,
+            "layers_path": self.layers_path,
+            "num_layers": self.num_layers,
+            "hidden_size": self.hidden_size,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": self.device,
+        }
+        return {key: str(value) for key, value in facts.items() if value is not None}
+
+    def __repr__(self) -> str:
+        """The facts in one line."""
+        facts = self.describe()
+        return (
+            f"Model({facts['name']!r}: {facts['architecture']}, {facts['num_layers']} layers at "
+            f"{facts['layers_path']}, hidden size {facts['hidden_size']}, {facts['dtype']} on "
+            f"{facts['device']}, from {facts['source']})"
+        )
+
+
+def _with_padding(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Give the tokenizer a padding token if it has none; padding is masked, so any token serves."""
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    return tokenizer
+
+
+def _check_vocabulary(
+    module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str
+) -> None:
+    rows = module.get_input_embeddings().weight.shape[0]
+    highest = max(tokenizer.get_vocab().values(), default=-1)
+    if highest >= rows:
+        raise ModelError(
+            f"the tokenizer of {name!r} does not fit the model: its token ids go up to {highest}, "
+            f"and the model has {rows} input embeddings"
+        )

@@ -1,0 +1,74 @@
+"""What the user sees while a model is fetched: bars on a terminal, else one line per step.
+
+Everything goes to standard error, so that a command's output stays clean.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def say(text: str) -> None:
+    """Print one line to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def byte_bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar over `total` bytes; call the yielded function with the bytes done so far."""
+    if not _on_terminal():
+        say(f"{text} ({total / 1e6:.0f} MB)")
+        yield lambda done: None
+        return
+
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda done: progress.update(task, completed=min(done, total))
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """Show that a step of unknown length is under way, and how long it has taken.
+
+    What other libraries write to standard error meanwhile is dropped: their own bars would
+    fight with this one. Their errors are exceptions and pass through.
+    """
+    if not _on_terminal():
+        say(text)
+        with redirect_stderr(io.StringIO()):
+            yield
+        return
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(file=sys.stderr)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, redirect_stderr=False) as progress:
+        progress.add_task(text, total=None)
+        with redirect_stderr(io.StringIO()):
+            yield

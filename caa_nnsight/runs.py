@@ -1,0 +1,144 @@
+"""A run's folder: its manifest, its files, and whether it may be gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caa_nnsight.errors import RunError
+from caa_nnsight.files import write_atomically
+from caa_nnsight.shards import Shards
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = "1"
+
+# What must be the same for a run to be gone on with: all that its results depend on.
+IDENTITY = ("settings", "model", "behavior")
+
+
+class RunFolder:
+    """One run on disk.
+
+    Args:
+        path: the folder; created if need be.
+        identity: settings, model and behavior: all that the results depend on.
+        command: the command line that does it again.
+
+    Raises:
+        RunError: the folder holds another run, or files that are no run, or can't be written.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], command: str) -> None:
+        self.path = path
+        # What is read back from JSON has lists for tuples; compare like with like.
+        identity = json.loads(json.dumps({name: identity[name] for name in IDENTITY}))
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            existing = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"The run folder {path} can't be used ({getattr(error, 'strerror', error)}): "
+                "give another with --out."
+            ) from error
+        if (path / "manifest.json").exists():
+            self.manifest = read_manifest(path)
+            self._refuse_other(identity)
+        elif existing and existing != ["shards"]:
+            raise RunError(
+                f"The folder {path} holds files that are no run of caa (such as {existing[0]}): "
+                "give an empty or a new one with --out."
+            )
+        else:
+            self.manifest = {
+                "schema_version": SCHEMA_VERSION,
+                "status": "running",
+                **identity,
+                "command": command,
+                "timings_seconds": {},
+                "warnings": [],
+            }
+            self.update()
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self.manifest["status"] == "done"
+
+    @property
+    def shards(self) -> Shards:
+        """Where finished pieces are kept while the run goes on."""
+        return Shards(self.path / "shards")
+
+    def update(self, **entries: Any) -> None:
+        """Write entries into the manifest."""
+        self.manifest |= entries
+        text = json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n"
+        write_atomically(
+            self.path / "manifest.json",
+            lambda temporary: temporary.write_text(text, encoding="utf-8"),
+        )
+
+    def write_frame(self, name: str, frame: pd.DataFrame, csv: bool = False) -> None:
+        """Write a data frame as parquet, and as csv for people without a parquet reader."""
+        path = self.path / f"{name}.parquet"
+        write_atomically(path, lambda temporary: frame.to_parquet(temporary, index=False))
+        if csv:
+            write_atomically(
+                self.path / f"{name}.csv",
+                lambda temporary: frame.to_csv(temporary, index=False),
+            )
+
+    def finish(self) -> None:
+        """Mark the run as done and drop the pieces it was made of."""
+        self.update(status="done")
+        folder = self.path / "shards"
+        for shard in folder.glob("*"):
+            shard.unlink()
+        folder.rmdir()
+
+    def _refuse_other(self, identity: Mapping[str, Any]) -> None:
+        differences = [
+            f"{key} {_short(was.get(key))} there, {_short(now.get(key))} asked for"
+            for part in IDENTITY
+            for was, now in [(self.manifest.get(part, {}), identity[part])]
+            for key in sorted({*was, *now})
+            if was.get(key) != now.get(key)
+        ]
+        if differences:
+            raise RunError(
+                f"The folder {self.path} holds a run with other settings "
+                f"({'; '.join(differences[:4])}): give another folder with --out, or delete "
+                "this one."
+            )
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """The manifest of a run folder.
+
+    Raises:
+        RunError: there is none, it can't be read, or a newer version wrote it.
+    """
+    file = Path(path) / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path} is no run folder: it has no manifest.json.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file} can't be read ({error}).") from error
+    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if version != SCHEMA_VERSION:
+        raise RunError(
+            f"{file} has the schema version {version}, but this version of caa_nnsight reads "
+            f"{SCHEMA_VERSION}: upgrade caa_nnsight."
+        )
+    return manifest
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,173 @@
+"""Scores over a grid of vectors, layers and multipliers, as one tidy data frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from caa_nnsight.errors import SteeringError
+from caa_nnsight.pairs import ContrastPair
+from caa_nnsight.prompts import choice_prompt
+from caa_nnsight.steering import NO_STEERING, Operator, Start, Steering
+from caa_nnsight.vectors import SteeringVectors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from caa_nnsight.models import Model
+    from caa_nnsight.shards import Shards
+
+Progress = Callable[[int, int], None]
+Orders = Literal["both", "as_written"]
+
+# Items scored between two checkpoints: what a killed run may lose.
+ITEMS_PER_SHARD = 8
+
+# The columns of a score frame, in order; documented in docs/frames.md.
+SCORE_COLUMNS = (
+    "behavior",
+    "split",
+    "item",
+    "order",
+    "letter",
+    "condition",
+    "vector",
+    "layer",
+    "multiplier",
+    "logprob_matching",
+    "logprob_other",
+    "p_match",
+    "log_odds",
+    "mass",
+)
+
+
+def score(
+    model: Model,
+    pairs: Sequence[ContrastPair],
+    vectors: SteeringVectors | Mapping[str, SteeringVectors],
+    *,
+    layers: Sequence[int] | None = None,
+    multipliers: Sequence[float] = (-1.0, 0.0, 1.0),
+    orders: Orders = "both",
+    operator: Operator = "add",
+    start: Start = "last_prompt_token",
+    system_prompt: str | None = None,
+    condition: str = "none",
+    split: str = "held_out",
+    behavior: str | None = None,
+    method: Literal["auto", "packed", "plain"] = "auto",
+    shards: Shards | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Score two-choice items under every vector, layer and multiplier (section 4 of the paper).
+
+    Args:
+        model: a loaded model.
+        pairs: items to score; held-out ones, if the score is to count.
+        vectors: one set of vectors, or several by name. A single set is called `"behavior"`.
+        layers: blocks to steer, one at a time; all that have a vector by default.
+        multipliers: 0 is the plain model.
+        orders: `"both"` scores each item with its choices in both orders, so that the bias
+            for a letter cancels.
+        operator, start: see `Edit` and `Steering`.
+        system_prompt: put before every question.
+        condition: name of the system prompt's condition, for the frame.
+        split: name of the items' split, for the frame.
+        behavior: name for the frame; the vectors' own by default.
+        method: see `Tracer.score_choices`.
+        shards: where finished items are kept, so that a killed sweep goes on.
+        progress: called with (items done, items in all).
+
+    Returns:
+        a row per item × order × vector × layer × multiplier, with the columns
+        `SCORE_COLUMNS`; log-probabilities in nats over the whole vocabulary.
+
+    Raises:
+        SteeringError: no items or multipliers, or a layer that the model doesn't have.
+        VectorError: a layer without a vector, or vectors of another hidden size.
+    """
+    import pandas as pd
+
+    named = {"behavior": vectors} if isinstance(vectors, SteeringVectors) else dict(vectors)
+    if not pairs or not named or not multipliers:
+        raise SteeringError("Scoring needs at least one item, one vector and one multiplier.")
+    for each in named.values():
+        each.check_model(model)
+    first = next(iter(named.values()))
+    chosen = first.layers if layers is None else sorted(set(layers))
+    grid = [
+        (name, layer, float(multiplier))
+        for name in named
+        for layer in chosen
+        for multiplier in multipliers
+    ]
+    steerings: list[Steering] = [NO_STEERING]
+    column: list[int] = []
+    for name, layer, multiplier in grid:
+        if multiplier == 0:
+            # The plain model is one setting, whatever vector it is the zero of.
+            column.append(0)
+            continue
+        column.append(len(steerings))
+        steerings.append(
+            named[name].steering(multiplier, layers=layer, operator=operator, start=start)
+        )
+    label = behavior or first.meta.behavior
+
+    def score_items(chunk: Sequence[ContrastPair], done: int) -> pd.DataFrame:
+        items = [
+            (pair, order, pair if order == "as_written" else pair.swapped())
+            for pair in chunk
+            for order in (("as_written", "swapped") if orders == "both" else ("as_written",))
+        ]
+        prompts = [choice_prompt(model.tokenizer, shown, system_prompt) for _, _, shown in items]
+        report = progress and (
+            lambda part, total: progress(done + len(chunk) * part // total, len(pairs))
+        )
+        scores = model.tracer.score_choices(prompts, steerings, method=method, progress=report)
+        rows = []
+        for number, (pair, order, shown) in enumerate(items):
+            letters = list(prompts[number].answers)
+            matching = letters.index(shown.positive_letter)
+            for (name, layer, multiplier), index in zip(grid, column, strict=True):
+                logprob = scores.logprob[number, index]
+                rows.append(
+                    (
+                        label,
+                        split,
+                        pair.id,
+                        order,
+                        shown.positive_letter,
+                        condition,
+                        name,
+                        layer,
+                        multiplier,
+                        logprob[matching],
+                        logprob[1 - matching],
+                    )
+                )
+        return _with_scores(pd.DataFrame(rows, columns=list(SCORE_COLUMNS[:11])))
+
+    frames = []
+    for done in range(0, len(pairs), ITEMS_PER_SHARD):
+        chunk = pairs[done : done + ITEMS_PER_SHARD]
+
+        def make(chunk=chunk, done=done) -> pd.DataFrame:
+            return score_items(chunk, done)
+
+        name = f"score-{split}-{condition}-{done:05d}"
+        frames.append(shards.frame(name, make) if shards else make())
+        if progress:
+            progress(done + len(chunk), len(pairs))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _with_scores(frame: pd.DataFrame) -> pd.DataFrame:
+    import numpy as np
+    from scipy.special import expit
+
+    frame["log_odds"] = frame["logprob_matching"] - frame["logprob_other"]
+    frame["p_match"] = expit(frame["log_odds"])
+    frame["mass"] = np.exp(frame["logprob_matching"]) + np.exp(frame["logprob_other"])
+    return frame[list(SCORE_COLUMNS)]

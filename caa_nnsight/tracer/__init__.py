@@ -1,0 +1,5 @@
+"""The tracer: the one room that speaks nnsight. Capture, score choices, generate."""
+
+from caa_nnsight.tracer.tracer import ChoiceLogprobs, Tracer
+
+__all__ = ["ChoiceLogprobs", "Tracer"]

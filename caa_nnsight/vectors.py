@@ -1,0 +1,419 @@
+"""`SteeringVectors`: one vector per layer, with where it came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caa_nnsight.errors import VectorError
+from caa_nnsight.files import write_atomically
+from caa_nnsight.steering import Edit, Operator, Start, Steering
+
+if TYPE_CHECKING:
+    import torch
+
+    from caa_nnsight.models import Model
+
+SCHEMA_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class VectorMeta:
+    """Where steering vectors came from; every field is written into the file as a string.
+
+    Attributes:
+        behavior: name of the behavior, or an expression of names after arithmetic.
+        polarity: what the positive direction means.
+        model, revision: the model that the activations were read from.
+        hidden_size: size of each vector.
+        site: what was read and is to be edited.
+        position: token at which the activations were read.
+        method: how activations became a vector.
+        balance: how the answer letters were balanced.
+        n_pairs: number of contrast pairs.
+        system_prompt: in force while reading, empty for none.
+        data_hash: SHA-256 of the pairs.
+        template_hash: SHA-256 of the prompt template.
+        versions: library versions, `name==version` separated by spaces.
+        created: date and time, ISO 8601, UTC.
+    """
+
+    behavior: str = ""
+    polarity: str = ""
+    model: str = ""
+    revision: str = ""
+    hidden_size: int = 0
+    site: str = "decoder block output (residual stream)"
+    position: str = "answer token"
+    method: str = "mean_difference"
+    balance: str = ""
+    n_pairs: int = 0
+    system_prompt: str = ""
+    data_hash: str = ""
+    template_hash: str = ""
+    versions: str = ""
+    created: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class SteeringVectors:
+    """One steering vector per layer.
+
+    Args:
+        vectors: layer -> float32 `[hidden]`, in units of the residual stream.
+        meta: provenance.
+
+    Raises:
+        VectorError: no vectors, shapes that differ, or numbers that are not finite.
+
+    Example:
+        >>> import torch
+        >>> v = SteeringVectors({13: torch.tensor([3.0, 4.0])}, VectorMeta(behavior="refusal"))
+        >>> v.norms()
+        {13: 5.0}
+        >>> (-v).meta.behavior
+        '-(refusal)'
+        >>> v.steering(2.0).layers
+        (13,)
+    """
+
+    vectors: Mapping[int, torch.Tensor]
+    meta: VectorMeta = field(default_factory=VectorMeta)
+
+    def __post_init__(self) -> None:
+        import torch
+
+        if not self.vectors:
+            raise VectorError("Steering vectors need at least one layer, but none was given.")
+        clean: dict[int, torch.Tensor] = {}
+        for layer in sorted(self.vectors):
+            vector = torch.as_tensor(self.vectors[layer]).detach().to("cpu", torch.float32)
+            if vector.ndim != 1:
+                raise VectorError(
+                    f"The vector of layer {layer} must have the shape [hidden], but has "
+                    f"{list(vector.shape)}."
+                )
+            if not torch.isfinite(vector).all():
+                raise VectorError(
+                    f"The vector of layer {layer} holds numbers that are not finite: "
+                    "extract it again, in float32 or bfloat16."
+                )
+            clean[int(layer)] = vector.contiguous()
+        sizes = {vector.shape[0] for vector in clean.values()}
+        if len(sizes) > 1:
+            raise VectorError(
+                f"All layers need vectors of one size, but these differ: {sorted(sizes)}."
+            )
+        object.__setattr__(self, "vectors", clean)
+        object.__setattr__(self, "meta", replace(self.meta, hidden_size=sizes.pop()))
+
+    # -- looking ---------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[int]:
+        """Layers that have a vector, ascending."""
+        return list(self.vectors)
+
+    @property
+    def hidden_size(self) -> int:
+        """Size of each vector."""
+        return self.meta.hidden_size
+
+    def __getitem__(self, layer: int) -> torch.Tensor:
+        """The vector of one layer, float32 `[hidden]`.
+
+        Raises:
+            VectorError: there is none.
+        """
+        if layer not in self.vectors:
+            raise VectorError(
+                f"There is no vector for layer {layer}: these vectors hold the layers "
+                f"{_ranges(self.layers)}."
+            )
+        return self.vectors[layer]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def norms(self) -> dict[int, float]:
+        """Layer -> Euclidean norm."""
+        return {layer: float(vector.norm()) for layer, vector in self.vectors.items()}
+
+    def cosine(self, other: SteeringVectors) -> dict[int, float]:
+        """Layer -> cosine similarity to another set of vectors, at the layers both have."""
+        import torch
+
+        self._check_size(other)
+        return {
+            layer: float(torch.nn.functional.cosine_similarity(self[layer], other[layer], dim=0))
+            for layer in self.layers
+            if layer in other.vectors
+        }
+
+    def __repr__(self) -> str:
+        meta = self.meta
+        return (
+            f"SteeringVectors({meta.behavior or 'unnamed'}, layers {_ranges(self.layers)}, "
+            f"hidden {self.hidden_size}, {meta.method}, {meta.n_pairs} pairs, "
+            f"model {meta.model or 'unknown'})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{layer}</td><td>{norm:.3f}</td></tr>" for layer, norm in self.norms().items()
+        )
+        head = "<tr><th>layer</th><th>norm</th></tr>"
+        return f"<p>{escape(repr(self))}</p><table>{head}{rows}</table>"
+
+    # -- arithmetic ------------------------------------------------------------------------
+
+    def __neg__(self) -> SteeringVectors:
+        return self._map(lambda vector: -vector, f"-({self.meta.behavior})")
+
+    def __mul__(self, factor: float) -> SteeringVectors:
+        return self._map(lambda vector: vector * factor, f"{factor:g} * ({self.meta.behavior})")
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> SteeringVectors:
+        return self._map(lambda vector: vector / divisor, f"({self.meta.behavior}) / {divisor:g}")
+
+    def __add__(self, other: SteeringVectors) -> SteeringVectors:
+        return self._combine(other, 1.0, "+")
+
+    def __sub__(self, other: SteeringVectors) -> SteeringVectors:
+        return self._combine(other, -1.0, "-")
+
+    def normalized(self) -> SteeringVectors:
+        """Every layer's vector at norm 1."""
+        import torch
+
+        return self._map(
+            lambda vector: torch.nn.functional.normalize(vector, dim=0),
+            f"normalized({self.meta.behavior})",
+        )
+
+    def select(self, layers: Iterable[int]) -> SteeringVectors:
+        """Only these layers.
+
+        Raises:
+            VectorError: one of them has no vector.
+        """
+        return SteeringVectors({layer: self[layer] for layer in layers}, self.meta)
+
+    def _map(self, function, name: str) -> SteeringVectors:
+        changed = {layer: function(vector) for layer, vector in self.vectors.items()}
+        return SteeringVectors(changed, replace(self.meta, behavior=name))
+
+    def _combine(self, other: SteeringVectors, sign: float, symbol: str) -> SteeringVectors:
+        self._check_size(other)
+        if self.layers != other.layers:
+            raise VectorError(
+                f"Vectors of the layers {_ranges(self.layers)} and {_ranges(other.layers)} can't "
+                "be combined: select the layers that both have first."
+            )
+        combined = {layer: self[layer] + sign * other[layer] for layer in self.layers}
+        ours, theirs = self.meta, other.meta
+        # What the two don't share is true of neither, so it is not claimed.
+        shared = {
+            name: value
+            for name, value in asdict(ours).items()
+            if value == getattr(theirs, name) and name not in ("behavior", "n_pairs")
+        }
+        name = f"({ours.behavior}) {symbol} ({theirs.behavior})"
+        pairs = ours.n_pairs + theirs.n_pairs
+        return SteeringVectors(combined, VectorMeta(**shared, behavior=name, n_pairs=pairs))
+
+    def _check_size(self, other: SteeringVectors) -> None:
+        if self.hidden_size != other.hidden_size:
+            raise VectorError(
+                f"Vectors of the hidden sizes {self.hidden_size} and {other.hidden_size} can't be "
+                "combined: they come from different models."
+            )
+
+    # -- steering --------------------------------------------------------------------------
+
+    def steering(
+        self,
+        multiplier: float = 1.0,
+        *,
+        layers: int | Iterable[int] | None = None,
+        operator: Operator = "add",
+        start: Start = "last_prompt_token",
+    ) -> Steering:
+        """These vectors as something to steer with.
+
+        Args:
+            multiplier: strength, the same at every layer.
+            layers: one layer or several; all that have a vector by default.
+            operator, start: see `Edit` and `Steering`.
+
+        Raises:
+            VectorError: a layer without a vector.
+        """
+        chosen = self.layers if layers is None else layers
+        chosen = [chosen] if isinstance(chosen, int) else list(chosen)
+        edits = tuple(Edit(layer, self[layer], multiplier, operator) for layer in chosen)
+        return Steering(edits, start)
+
+    def check_model(self, model: Model) -> None:
+        """Refuse a model that these vectors can't steer.
+
+        Raises:
+            VectorError: another hidden size, or a layer that the model doesn't have.
+        """
+        if self.hidden_size != model.hidden_size:
+            raise VectorError(
+                f"These vectors have hidden size {self.hidden_size} (from "
+                f"{self.meta.model or 'an unknown model'}), but {model.name} has "
+                f"{model.hidden_size}: extract them on this model."
+            )
+        if self.layers[-1] >= model.num_layers:
+            raise VectorError(
+                f"These vectors reach layer {self.layers[-1]}, but {model.name} has the layers 0 "
+                f"to {model.num_layers - 1}."
+            )
+
+    # -- files -----------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write a safetensors file: tensors `layers.<index>`, provenance as string metadata.
+
+        Raises:
+            VectorError: the folder doesn't exist or can't be written to.
+        """
+        from safetensors.torch import save_file
+
+        path = Path(path)
+        metadata = {name: str(value) for name, value in asdict(self.meta).items()}
+        metadata |= {
+            "format": "caa_nnsight.steering_vectors",
+            "schema_version": SCHEMA_VERSION,
+            "layers": json.dumps(self.layers),
+            "norms": json.dumps({str(layer): norm for layer, norm in self.norms().items()}),
+        }
+        tensors = {f"layers.{layer}": vector for layer, vector in self.vectors.items()}
+        try:
+            write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+        except OSError as error:
+            raise VectorError(
+                f"Vectors can't be written to {path} ({error.strerror or error}): "
+                "give a folder that exists and is writable."
+            ) from error
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, *, model: Model | None = None) -> SteeringVectors:
+        """Read a file that `save` wrote.
+
+        Args:
+            path: a safetensors file.
+            model: refuse vectors that don't fit this model.
+
+        Raises:
+            VectorError: no such file, no safetensors, not ours, a newer schema, or a model
+                of another hidden size.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = Path(path)
+        if not path.is_file():
+            raise VectorError(f"There is no vector file {path}: give one that `caa extract` wrote.")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata: dict[str, Any] = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise VectorError(f"{path} is no safetensors file, or is damaged ({error}).") from error
+        if metadata.get("format") != "caa_nnsight.steering_vectors":
+            raise VectorError(
+                f"{path} holds no steering vectors of caa_nnsight (its metadata say "
+                f"{metadata.get('format', 'nothing')!r})."
+            )
+        if metadata.get("schema_version") != SCHEMA_VERSION:
+            raise VectorError(
+                f"{path} has the schema version {metadata.get('schema_version')}, but this "
+                f"version of caa_nnsight reads {SCHEMA_VERSION}: upgrade caa_nnsight."
+            )
+        known = {spec.name: spec.type for spec in fields(VectorMeta)}
+        try:
+            meta = {
+                name: int(metadata[name]) if kind == "int" else metadata[name]
+                for name, kind in known.items()
+                if name in metadata
+            }
+            by_layer = {int(name.removeprefix("layers.")): value for name, value in tensors.items()}
+        except ValueError as error:
+            raise VectorError(f"{path} has damaged metadata ({error}).") from error
+        loaded = cls(by_layer, VectorMeta(**meta))
+        if model is not None:
+            loaded.check_model(model)
+        return loaded
+
+
+def normalize_across(behaviors: Mapping[str, SteeringVectors]) -> dict[str, SteeringVectors]:
+    """Rescale, per layer, every behavior's vector to the mean norm over the behaviors.
+
+    A multiplier then means the same for each behavior; layers keep their own scale
+    (section 3 of arXiv 2312.06681).
+
+    Raises:
+        VectorError: no behaviors, or they differ in layers or hidden size.
+    """
+    if not behaviors:
+        raise VectorError("There are no vectors to normalize: give at least one behavior.")
+    sets = list(behaviors.values())
+    for other in sets[1:]:
+        sets[0]._check_size(other)
+        if other.layers != sets[0].layers:
+            raise VectorError(
+                f"Vectors of the layers {_ranges(sets[0].layers)} and {_ranges(other.layers)} "
+                "can't be normalized together: select the layers that all have first."
+            )
+    norms = [vectors.norms() for vectors in sets]
+    mean = {layer: sum(each[layer] for each in norms) / len(norms) for layer in sets[0].layers}
+    return {
+        name: SteeringVectors(
+            {
+                layer: vector * (mean[layer] / norm if (norm := float(vector.norm())) else 1.0)
+                for layer, vector in vectors.vectors.items()
+            },
+            vectors.meta,
+        )
+        for name, vectors in behaviors.items()
+    }
+
+
+def random_like(vectors: SteeringVectors, seed: int) -> SteeringVectors:
+    """Random directions with the norms of `vectors`: the control for a steering effect.
+
+    Args:
+        vectors: whose norms are taken, layer by layer.
+        seed: the same seed gives the same directions, whichever layers are asked for.
+    """
+    import torch
+
+    random = {}
+    for layer, vector in vectors.vectors.items():
+        generator = torch.Generator().manual_seed(seed * 100_003 + layer)
+        direction = torch.randn(vector.shape, generator=generator)
+        random[layer] = direction * (vector.norm() / direction.norm())
+    meta = VectorMeta(
+        behavior=f"random-{seed}", model=vectors.meta.model, method="random, norm-matched"
+    )
+    return SteeringVectors(random, meta)
+
+
+def _ranges(layers: Iterable[int]) -> str:
+    """Write `[3, 4, 5, 9]` as `3-5, 9`."""
+    parts: list[list[int]] = []
+    for layer in layers:
+        if parts and layer == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], layer]
+        else:
+            parts.append([layer])
+    return ", ".join("-".join(map(str, part)) for part in parts)

@@ -8,6 +8,7 @@ from .effects import effect
 from .example import example_scores
 from .figures import plot_accuracy_curve, plot_layer_curve, plot_multiplier_curve
 from .layers import pick_layer
+from .report import write_report
 from .summary import summarize
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "plot_multiplier_curve",
     "summarize",
     "warnings_for",
+    "write_report",
 ]

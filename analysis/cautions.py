@@ -48,7 +48,7 @@ def warnings_for(scores: pd.DataFrame) -> list[str]:
         for condition, part in judged.groupby("condition", sort=True):
             about = f"{name}, {split_name(part['split'].iloc[0])} items"
             if condition != NO_PROMPT:
-                about += f", {condition} system prompt"
+                about += f", condition {condition}"
             sentences = [*_size(part), *_mass(part), *_control(part), *_letters(part)]
             found += [f"{about}: {sentence}" for sentence in [*sentences, *_turn(part)]]
         validation = rows[(rows["split"] == "validation") & (rows["vector"] == BEHAVIOR_VECTOR)]

@@ -76,29 +76,32 @@ def effect(
     for key, group in tidy.groupby(_GROUP, sort=True):
         setting = dict(zip(_GROUP, key, strict=True))
         part = parts.get(key, changes.iloc[:0])
-        _check_complete(group, part, setting, low, high)
-        by_letter = part.groupby("letter")["change"].mean()
-        matrix = _matrix(part)
-        is_sample = bool((group["vector"] != setting["kind"]).any())
-        bounds = two_way_interval(
-            matrix, confidence=confidence, seed=seed, n_resamples=2 * n_resamples
-        )
-        samples.append(np.empty(0) if is_sample else matrix.mean(axis=0))
+        vectors = sorted(set(group["vector"]))
+        _check_complete(group, part, setting, len(vectors), low, high)
+        matrix = _matrix(part, len(vectors))
+        # A numbered vector is one draw out of many; a named one is all there is of its kind.
+        is_draw = vectors != [setting["kind"]]
+        bounds = (np.nan, np.nan)
+        if is_draw:
+            bounds = two_way_interval(
+                matrix, confidence=confidence, seed=seed, n_resamples=2 * n_resamples
+            )
+        samples.append(np.empty(0) if is_draw else matrix[0])
         rows.append(
             {
                 **setting,
                 "low": low,
                 "high": high,
                 "n_items": matrix.shape[1],
-                "n_vectors": group["vector"].nunique(),
-                "n_orders": int(group.groupby(["vector", "multiplier", "item"]).size().max()),
-                "change": matrix.mean() if matrix.size else np.nan,
+                "n_vectors": len(vectors),
+                "n_orders": group["order"].nunique(),
+                "change": _mean(matrix),
                 "change_low": bounds[0],
                 "change_high": bounds[1],
                 "change_max_abs": np.abs(matrix.mean(axis=1)).max() if matrix.size else np.nan,
-                "share_up": (matrix > 0).mean() if matrix.size else np.nan,
-                "change_letter_a": by_letter.get("A", np.nan),
-                "change_letter_b": by_letter.get("B", np.nan),
+                "share_up": _mean(matrix > 0),
+                "change_letter_a": _mean(part.loc[part["letter"] == "A", "change"].to_numpy()),
+                "change_letter_b": _mean(part.loc[part["letter"] == "B", "change"].to_numpy()),
             }
         )
     table = pd.DataFrame(rows).rename(columns={"kind": "vector"})
@@ -136,7 +139,7 @@ def _row_changes(tidy: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
 
 
 def _check_complete(
-    group: pd.DataFrame, part: pd.DataFrame, setting: dict, low: float, high: float
+    group: pd.DataFrame, part: pd.DataFrame, setting: dict, n_vectors: int, low: float, high: float
 ) -> None:
     """Refuse a group whose two multipliers or vectors were scored on different items or orders."""
     counts = [int((group["multiplier"] == value).sum()) for value in (low, high)]
@@ -148,16 +151,17 @@ def _check_complete(
             f"Multipliers {low:g} and {high:g} were scored on different items, orders or vectors "
             f"({at}): score both on the same ones, or drop the rows without a partner."
         )
-    per_vector = part.groupby("vector")[["item", "order"]].apply(
-        lambda rows: frozenset(zip(rows["item"], rows["order"], strict=True))
-    )
-    if group["vector"].nunique() != len(per_vector) or per_vector.nunique() != 1:
+    if len(part) != n_vectors * len(part[["item", "order"]].drop_duplicates()):
         raise CAAError(
             f"The vectors of one kind were scored on different items, orders or multipliers "
             f"({at}): score all of them on the same, or drop the incomplete ones."
         )
 
 
-def _matrix(part: pd.DataFrame) -> np.ndarray:
-    """Return the order-averaged changes of a group, [vectors, items]."""
-    return part.pivot_table(index="vector", columns="item", values="change").to_numpy()
+def _matrix(part: pd.DataFrame, n_vectors: int) -> np.ndarray:
+    """Return the order-averaged changes of a complete group, [vectors, items]."""
+    return part.groupby(["vector", "item"])["change"].mean().to_numpy().reshape(n_vectors, -1)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else np.nan

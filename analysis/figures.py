@@ -16,6 +16,7 @@ from .summary import summarize
 from .words import count, times
 
 _X_MULTIPLIER = "Steering multiplier (0 = unsteered)"
+_BEHAVIOR_LABEL = "behavior vector (95% interval)"
 _SMALLEST_SPAN = 0.4  # of the probability axis, so that a small effect doesn't fill the figure
 
 
@@ -66,18 +67,19 @@ def plot_layer_curve(
     ax.axhline(0, color=theme.ink, linewidth=0.8)
     random = changes[changes["vector"] == CONTROL_KIND]
     if len(random):
-        label = _random_label(int(random["n_vectors"].max()))
+        label = f"{count(int(random['n_vectors'].max()), 'random vector')} (95% interval)"
         _line(ax, random, "layer", "change", theme.random, label, dashed=True)
-    _line(ax, own, "layer", "change", theme.behavior, "behavior vector")
+    _line(ax, own, "layer", "change", theme.behavior, _BEHAVIOR_LABEL)
     if picked is not None:
         value = own.loc[own["layer"] == picked, "change"].iloc[0]
         ax.axvline(picked, color=theme.mark, linewidth=1.2, linestyle=(0, (4, 2)), zorder=1)
         label = f"picked: layer {picked}"
         ax.plot(picked, value, "o", color=theme.mark, markersize=9, zorder=5, label=label)
+    ax.set_xlim(own["layer"].min() - 0.7, own["layer"].max() + 0.7)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: times(round(value, 6))))
     ax.set_xlabel("Steered layer (0 = first)")
-    ax.set_ylabel(f"Change in log-odds, {times(low)} to {times(high)}")
+    ax.set_ylabel(f"Change in log-odds\nfrom multiplier {times(low)} to {times(high)}")
     legend_above(ax, theme)
     return ax
 
@@ -119,7 +121,7 @@ def plot_multiplier_curve(
     _chance(ax, theme)
     _random_range(ax, table, "p_match", theme)
     own = table[table["vector"] == BEHAVIOR_VECTOR]
-    _line(ax, own, "multiplier", "p_match", theme.behavior, "behavior vector")
+    _line(ax, own, "multiplier", "p_match", theme.behavior, _BEHAVIOR_LABEL)
     low, high = ax.get_ylim()
     widen = max(0.0, _SMALLEST_SPAN - (high - low)) / 2
     ax.set_ylim(max(0.0, low - widen), min(1.0, high + widen))
@@ -160,11 +162,11 @@ def plot_accuracy_curve(
     ax = new_axes(theme) if ax is None else ax
     _random_range(ax, table, "accuracy", theme)
     own = table[table["vector"] == BEHAVIOR_VECTOR]
-    _line(ax, own, "multiplier", "accuracy", theme.behavior, "behavior vector")
+    _line(ax, own, "multiplier", "accuracy", theme.behavior, _BEHAVIOR_LABEL)
     ax.set_ylim(-0.03, 1.03)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _multiplier_axis(ax, own)
-    ax.set_ylabel("Items answered to match")
+    ax.set_ylabel("Items favoring the matching answer")
     legend_above(ax, theme)
     return ax
 
@@ -261,12 +263,8 @@ def _random_range(ax: Axes, table: pd.DataFrame, measure: str, theme: Theme) -> 
     spread = spread.rename(
         columns={"mean": measure, "min": f"{measure}_low", "max": f"{measure}_high"}
     )
-    label = _random_label(random["vector"].nunique())
+    label = f"{count(random['vector'].nunique(), 'random vector')} (mean and range)"
     _line(ax, spread, "multiplier", measure, theme.random, label, dashed=True)
-
-
-def _random_label(n_vectors: int) -> str:
-    return count(n_vectors, "random vector")
 
 
 def _chance(ax: Axes, theme: Theme) -> None:

@@ -100,7 +100,7 @@ def _verdict(row: pd.Series, control: pd.Series | None) -> tuple[str, str]:
     if control["change_max_abs"] >= row["change"]:
         return (
             "no",
-            f"{start} one of the same length in a random direction does as much: no effect is shown.",
+            f"{start} a vector of the same length in a random direction moves them as much.",
         )
     if pd.isna(control["change_low"]):
         return "partly", f"{start} one random vector is too small a control to be sure."
@@ -114,7 +114,7 @@ def _verdict(row: pd.Series, control: pd.Series | None) -> tuple[str, str]:
 
 
 def _effect_sentence(row: pd.Series, layer: int, condition: str) -> str:
-    prompt = "" if condition == NO_PROMPT else f" with the {condition} system prompt"
+    prompt = "" if condition == NO_PROMPT else f", condition {condition}"
     orders = "both orders of the choices" if row["n_orders"] == 2 else "one order of the choices"
     return (
         f"From multiplier {times(row['low'])} to {times(row['high'])} at layer {layer}{prompt}, "

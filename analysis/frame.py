@@ -21,7 +21,7 @@ CONTROL_KIND = "random"
 NO_PROMPT = "none"
 
 _ALLOWED = {
-    "split": ("validation", "held_out"),
+    "split": ("generation", "validation", "held_out"),
     "order": ("as_written", "swapped"),
     "letter": ("A", "B"),
 }
@@ -148,7 +148,7 @@ def _check_values(tidy: pd.DataFrame, where: str) -> None:
         if unknown:
             raise CAAError(
                 f"{where} has {unknown[0]!r} in the column {column}, where only "
-                f"{' and '.join(map(repr, allowed))} have a meaning."
+                f"{', '.join(map(repr, allowed))} have a meaning."
             )
     for column in ("multiplier", *MEASURES):
         low, high = _RANGES.get(column, (-np.inf, np.inf))

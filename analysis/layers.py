@@ -21,8 +21,8 @@ def pick_layer(scores: pd.DataFrame) -> int:
         scores: validation rows of a score frame, of one behavior.
 
     Raises:
-        CAAError: there are held-out rows, several behaviors, no rows of the behavior's vector, or
-            fewer than two multipliers; or some layer lacks the smallest or largest multiplier.
+        CAAError: there are rows of another split, of several behaviors, none of the behavior's
+            vector, or of fewer than two multipliers; or some layer lacks the smallest or largest.
 
     >>> from caa_nnsight.analysis import example_scores
     >>> scores = example_scores(layers=[3, 5, 7], slope={3: 0.1, 5: 0.8, 7: 0.2})
@@ -30,10 +30,12 @@ def pick_layer(scores: pd.DataFrame) -> int:
     5
     """
     tidy = check_scores(scores)
-    if (tidy["split"] != "validation").any():
+    other = next(iter(sorted(set(tidy["split"]) - {"validation"})), None)
+    if other:
         raise CAAError(
-            "pick_layer got held_out rows, but a layer picked on the items that judge it flatters "
-            'the result: pass scores[scores["split"] == "validation"].'
+            f"pick_layer got rows of the split {other!r}, but a layer picked on the items that "
+            "made or judge the vector flatters the result: pass "
+            'scores[scores["split"] == "validation"].'
         )
     behaviors = sorted(set(tidy["behavior"]))
     if len(behaviors) > 1:

@@ -45,15 +45,18 @@ def new_axes(theme: Theme) -> Axes:
 
 
 def legend_above(axes: Axes, theme: Theme) -> None:
-    """Put the legend above the plot, where it hides no data."""
+    """Put the legend above the plot, where it hides no data, the behavior's vector first."""
+    handles, labels = axes.get_legend_handles_labels()
+    first = sorted(range(len(labels)), key=lambda i: not labels[i].startswith("behavior"))
     axes.legend(
+        [handles[i] for i in first],
+        [labels[i] for i in first],
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        ncols=2,
         frameon=False,
         borderaxespad=0.2,
-        handlelength=1.6,
-        columnspacing=1.2,
+        handlelength=1.8,
+        labelspacing=0.25,
         labelcolor=theme.ink,
         fontsize=10,
     )

@@ -13,7 +13,7 @@ from typing import TypeVar
 from caa_nnsight import checks
 from caa_nnsight.checks import Issue, LocatedPair
 from caa_nnsight.errors import BehaviorError
-from caa_nnsight.pairs import ContrastPair, is_unicode, read_pairs
+from caa_nnsight.pairs import ContrastPair, is_unicode, pairs_from_records
 from caa_nnsight.sources import HubDataset, Record, Source, read_source
 from caa_nnsight.splits import PairSplit, split_pairs
 from caa_nnsight.suggest import did_you_mean
@@ -49,7 +49,7 @@ class Behavior:
         pairs: Contrast pairs that a vector is made from: records in the code, a JSONL or JSON
             file, or a `HubDataset`. A relative path in a class starts at the file of that class,
             one that is passed to `Behavior(...)` at the working directory. For the two forms of
-            a record, see `caa_nnsight.pairs.read_pairs`.
+            a record, see `caa_nnsight.pairs.pairs_from_records`.
         held_out: Pairs that only test, in the same forms; without them, `split` sets some of
             `pairs` aside.
         open_ended: Prompts to generate from: texts, or a file with a `question` in each record.
@@ -195,6 +195,9 @@ class Behavior:
     def check(self) -> list[Issue]:
         """Look at every item and say what is wrong or doubtful; an empty list is all well."""
         issues, pairs = self._issues_of("pairs")
+        # Only of what vectors are made from: held-out items are scored in both orders.
+        issues += checks.letter_balance(pairs, self._where("pairs"))
+        issues += checks.like_lengths(pairs, self._where("pairs"))
         if self.held_out is not None:
             more, held_out = self._issues_of("held_out")
             issues += more + checks.leakage(pairs, held_out)
@@ -303,7 +306,7 @@ class Behavior:
         return read_source(value, self._where(key))
 
     def _good_pairs(self, key: str) -> list[LocatedPair]:
-        good, bad = read_pairs(self._records(key))
+        good, bad = pairs_from_records(self._records(key))
         problems = [message for _, message in bad] or [
             f"{issue.where}: {issue.message}" for issue in checks.contradictions(good)
         ]
@@ -317,16 +320,14 @@ class Behavior:
         """Return what is wrong with one source of pairs, and its usable pairs."""
         where = self._where(key)
         try:
-            good, bad = read_pairs(self._records(key))
+            good, bad = pairs_from_records(self._records(key))
         except BehaviorError as error:
             return [Issue("error", where, str(error))], []
         issues = [
             Issue("error", place, message.removeprefix(f"{place}: ")) for place, message in bad
         ]
         issues += checks.contradictions(good)
-        issues += checks.duplicates(good, where)
-        issues += checks.letter_balance(good, where)
-        return issues + checks.like_lengths(good, where), good
+        return issues + checks.duplicates(good, where), good
 
     def _read_open_ended(self) -> list[str]:
         if self.open_ended is None:
@@ -350,7 +351,9 @@ class Behavior:
         return f"{type(self).__name__}.{key}"
 
     def _folder_of(self, key: str) -> Path:
-        """Return the folder of the file in which the class that sets an attribute stands."""
+        """Return the folder in which an attribute's relative path starts."""
+        if key in vars(self):
+            return Path.cwd()
         owner = next(cls for cls in type(self).__mro__ if key in vars(cls))
         file = getattr(sys.modules.get(owner.__module__), "__file__", None)
         return Path(file).parent if file else Path.cwd()

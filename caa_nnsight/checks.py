@@ -91,7 +91,7 @@ def letter_balance(pairs: Sequence[LocatedPair], where: str) -> list[Issue]:
     """Warn where one letter is the matching answer clearly more often than the other."""
     count_a = sum(pair.positive_letter == "A" for _, pair in pairs)
     surplus = abs(2 * count_a - len(pairs))
-    if surplus <= max(1, UNBALANCED_LETTERS * len(pairs)):
+    if surplus <= max(2, UNBALANCED_LETTERS * len(pairs)):
         return []
     return [
         Issue(

@@ -48,7 +48,8 @@ class RunSettings:
         multipliers: scored on the held-out items; 0 is always added.
         seed: of every random choice.
         limit: generation pairs at most.
-        held_out: held-out items at most.
+        held_out: number of held-out items; all that the behavior declares by default, or 50
+            of its pairs where it declares none.
         validation: share of the generation pairs on which the layer is picked.
         controls: number of norm-matched random vectors.
         method, balance: see `extract`.
@@ -70,7 +71,7 @@ class RunSettings:
     multipliers: tuple[float, ...] = (-2.0, -1.0, 0.0, 1.0, 2.0)
     seed: int = 0
     limit: int | None = None
-    held_out: int = 50
+    held_out: int | None = None
     validation: float = 0.2
     controls: int = 8
     method: str = "mean_difference"
@@ -86,16 +87,19 @@ class RunSettings:
         object.__setattr__(self, "multipliers", tuple(scored))
         if self.layers is not None:
             object.__setattr__(self, "layers", tuple(sorted(set(self.layers))))
-        for name, least in (("held_out", 2), ("controls", 0), ("open_ended", 0)):
-            if getattr(self, name) < least:
+        for name, least in (
+            ("limit", MIN_GENERATION_PAIRS),
+            ("held_out", 2),
+            ("controls", 0),
+            ("open_ended", 0),
+            ("max_new_tokens", 1),
+            ("batch_size", 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
                 raise SteeringError(
-                    f"--{name.replace('_', '-')} must be at least {least}, but is "
-                    f"{getattr(self, name)}."
+                    f"--{name.replace('_', '-')} must be at least {least}, but is {value}."
                 )
-        if self.limit is not None and self.limit < MIN_GENERATION_PAIRS:
-            raise SteeringError(
-                f"--limit must be at least {MIN_GENERATION_PAIRS} pairs, but is {self.limit}."
-            )
         if not 0 < self.validation < 1:
             raise SteeringError(
                 f"The validation share must lie between 0 and 1, but is {self.validation}."
@@ -330,18 +334,30 @@ def _generate(
 
 def _divide(behavior: Behavior, settings: RunSettings) -> _Parts:
     """Held-out items by the behavior's own split; validation items out of the rest."""
-    split = behavior.split(
-        seed=settings.seed, generation=settings.limit, held_out=settings.held_out
-    )
-    pairs = list(split.generation)
-    if len(pairs) < MIN_GENERATION_PAIRS:
+    from caa_nnsight.splits import question_key
+
+    split = behavior.split(seed=settings.seed, held_out=settings.held_out)
+    if settings.limit is not None and settings.limit < len(split.generation):
+        split = behavior.split(
+            seed=settings.seed, generation=settings.limit, held_out=settings.held_out
+        )
+    if len(split.generation) < MIN_GENERATION_PAIRS:
         raise BehaviorError(
-            f"{behavior.name} has {len(pairs)} generation pairs, but at least "
+            f"{behavior.name} has {len(split.generation)} generation pairs, but at least "
             f"{MIN_GENERATION_PAIRS} are needed to extract a vector and pick a layer."
         )
-    random.Random(f"{settings.seed}-validation").shuffle(pairs)
-    count = max(2, round(settings.validation * len(pairs)))
-    return _Parts(pairs[count:], pairs[:count], list(split.held_out))
+    # Pairs on the same question stay together: validation must not see what the vector saw.
+    questions: dict[str, list[ContrastPair]] = {}
+    for pair in split.generation:
+        questions.setdefault(question_key(pair), []).append(pair)
+    order = list(questions)
+    random.Random(f"{settings.seed}-validation").shuffle(order)
+    wanted = max(2, round(settings.validation * len(split.generation)))
+    validation: list[ContrastPair] = []
+    while order and len(validation) < wanted:
+        validation += questions[order.pop()]
+    generation = [pair for question in order for pair in questions[question]]
+    return _Parts(generation, validation, list(split.held_out))
 
 
 def _candidates(settings: RunSettings, model: Model) -> list[int]:

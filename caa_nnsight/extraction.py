@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from caa_nnsight.behavior import Behavior
 from caa_nnsight.errors import VectorError
 from caa_nnsight.methods import get_method
 from caa_nnsight.pairs import ContrastPair, balance_letters
@@ -20,7 +21,6 @@ from caa_nnsight.versions import library_versions
 if TYPE_CHECKING:
     import torch
 
-    from caa_nnsight.behavior import Behavior
     from caa_nnsight.models import Model
     from caa_nnsight.shards import Shards
 
@@ -132,7 +132,7 @@ def extract(
     """
     chosen_method = get_method(method)
     chosen = _layers(model, layers)
-    if hasattr(pairs, "split"):
+    if isinstance(pairs, Behavior):
         behavior = behavior or pairs
         pairs = pairs.split(seed=seed).generation
     used = balance_letters(pairs, balance, seed)
@@ -156,6 +156,7 @@ def extract(
         method=method,
         balance=balance,
         n_pairs=len(used),
+        pair_ids=" ".join(dict.fromkeys(pair.id for pair in used)),
         system_prompt=system_prompt or "",
         data_hash=pairs_hash(used),
         template_hash=template_hash(model.tokenizer),

@@ -75,7 +75,7 @@ def load_behavior(address: str) -> Behavior:
     if len(behaviors) > 1:
         raise BehaviorError(
             f"{path} has {len(behaviors)} behaviors ({', '.join(sorted(names))}); say which one, "
-            f"as in {path}:{names[0]}"
+            f"as in {path}:{names[0]}."
         )
     return behaviors[0]
 

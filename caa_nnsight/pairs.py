@@ -137,7 +137,7 @@ class ContrastPair:
         }
 
 
-def read_pairs(
+def pairs_from_records(
     records: Sequence[tuple[str, object]],
 ) -> tuple[list[tuple[str, ContrastPair]], list[tuple[str, str]]]:
     r"""Read records in either of the two forms, and gather what is wrong instead of stopping.
@@ -155,7 +155,7 @@ def read_pairs(
         The usable pairs and the problems, both as (place, value) in the order of the records.
 
     Examples:
-        >>> good, bad = read_pairs([("here", {"question": "Tea?", "positive": "Yes"})])
+        >>> good, bad = pairs_from_records([("here", {"question": "Tea?", "positive": "Yes"})])
         >>> bad
         [('here', 'here: the key "negative" is missing.')]
     """
@@ -284,7 +284,8 @@ def _texts(record: Mapping[str, object], keys: Sequence[str], where: str) -> lis
     texts = []
     for key in keys:
         if key not in record:
-            hint = did_you_mean(key, (name for name in record if isinstance(name, str)))
+            others = [name for name in record if isinstance(name, str) and name not in keys]
+            hint = did_you_mean(key, others)
             hint = hint.replace(" Did you mean", ", though there is").rstrip("?") if hint else ""
             raise BehaviorError(f'{where}: the key "{key}" is missing{hint}.')
         value = record[key]

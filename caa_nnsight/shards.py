@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caa_nnsight.files import write_atomically
+from caa_nnsight.files import write_atomically, write_tensors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,12 +26,11 @@ class Shards:
 
     def tensor(self, name: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
         """The tensor of this name, made now if it isn't there."""
-        from safetensors.torch import load_file, save_file
+        from safetensors.torch import load_file
 
         path = self._folder / f"{name}.safetensors"
         if not path.exists():
-            value = make().contiguous()
-            write_atomically(path, lambda temporary: save_file({"value": value}, temporary))
+            write_tensors(path, {"value": make().contiguous()})
         return load_file(path)["value"]
 
     def frame(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:

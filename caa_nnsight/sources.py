@@ -129,7 +129,8 @@ def _read_text(path: Path) -> str:
             )
         content = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise BehaviorError(f"{path} can't be read: {_first_line(error)}.") from error
+        cause = getattr(error, "strerror", None) or _first_line(error)
+        raise BehaviorError(f"{str(path)[:200]} can't be read: {cause}.") from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -68,8 +68,9 @@ def split_pairs(
         leaked = leaks(unique, declared)
         if leaked:
             raise BehaviorError(
-                f"Behavior {name!r} has {len(leaked)} held-out questions among its generation "
-                f"pairs, the first being {leaked[0].stem[:80]!r}; take them out of one of the two."
+                f"Held-out questions of behavior {name!r} stand among its generation pairs: "
+                f"{len(leaked)}, the first being {leaked[0].stem[:80]!r}; take them out of one of "
+                "the two."
             )
     # A question may come with several sets of choices: none of its pairs may be on both sides.
     tested = {question_key(pair) for pair in tests}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Literal
 
 from caa_nnsight.errors import SteeringError
@@ -49,10 +50,12 @@ class Edit:
             raise SteeringError(
                 f"Unknown operator {self.operator!r}: use one of {', '.join(OPERATORS)}."
             )
-        if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
+        layer = _index(self.layer)
+        if layer is None or layer < 0:
             raise SteeringError(
                 f"A layer is a block's index, counted from 0, but got {self.layer!r}."
             )
+        object.__setattr__(self, "layer", layer)
         if not math.isfinite(self.multiplier):
             raise SteeringError(f"A multiplier must be a finite number, but got {self.multiplier}.")
         shape = tuple(getattr(self.vector, "shape", ()))
@@ -85,7 +88,7 @@ class Steering:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "edits", tuple(self.edits))
-        if isinstance(self.start, str) and self.start not in ("last_prompt_token", "all"):
+        if self.start not in ("last_prompt_token", "all") and _index(self.start) is None:
             raise SteeringError(
                 f"Unknown start of steering {self.start!r}: use 'last_prompt_token', 'all' "
                 "or an index into the prompt's tokens."
@@ -106,16 +109,23 @@ class Steering:
             return 0
         if self.start == "last_prompt_token":
             return prompt_length - 1
-        index = self.start + prompt_length if self.start < 0 else self.start
-        if not 0 <= index < prompt_length:
+        first = self.start + prompt_length if self.start < 0 else self.start
+        if not 0 <= first < prompt_length:
             raise SteeringError(
                 f"Steering is to start at token {self.start}, but the prompt has only "
                 f"{prompt_length} tokens."
             )
-        return index
+        return first
 
 
 NO_STEERING = Steering()
+
+
+def _index(value: object) -> int | None:
+    """A whole number of any library, such as numpy's, as an int; None for anything else."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return None
+    return index(value)
 
 
 def check_fits(steerings: Iterable[Steering], num_layers: int, hidden_size: int) -> None:

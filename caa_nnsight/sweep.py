@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from caa_nnsight.errors import SteeringError
+from caa_nnsight.errors import SteeringError, VectorError
 from caa_nnsight.pairs import ContrastPair
 from caa_nnsight.prompts import choice_prompt
 from caa_nnsight.steering import NO_STEERING, Operator, Start, Steering
@@ -73,7 +73,8 @@ def score(
         operator, start: see `Edit` and `Steering`.
         system_prompt: put before every question.
         condition: name of the system prompt's condition, for the frame.
-        split: name of the items' split, for the frame.
+        split: name of the items' split, for the frame; items of the splits `"held_out"` and
+            `"validation"` must not be among the pairs that a vector was made from.
         behavior: name for the frame; the vectors' own by default.
         method: see `Tracer.score_choices`.
         shards: where finished items are kept, so that a killed sweep goes on.
@@ -85,7 +86,8 @@ def score(
 
     Raises:
         SteeringError: no items or multipliers, or a layer that the model doesn't have.
-        VectorError: a layer without a vector, or vectors of another hidden size.
+        VectorError: a layer without a vector, vectors of another hidden size, or items that
+            the vectors were made from.
     """
     import pandas as pd
 
@@ -94,6 +96,8 @@ def score(
         raise SteeringError("Scoring needs at least one item, one vector and one multiplier.")
     for each in named.values():
         each.check_model(model)
+        if split in ("held_out", "validation"):
+            _refuse_leaks(pairs, each)
     first = next(iter(named.values()))
     chosen = first.layers if layers is None else sorted(set(layers))
     grid = [
@@ -161,6 +165,17 @@ def score(
         if progress:
             progress(done + len(chunk), len(pairs))
     return pd.concat(frames, ignore_index=True)
+
+
+def _refuse_leaks(pairs: Sequence[ContrastPair], vectors: SteeringVectors) -> None:
+    seen = set(vectors.meta.pair_ids.split())
+    leaked = [pair for pair in pairs if pair.id in seen]
+    if leaked:
+        raise VectorError(
+            f"{len(leaked)} of the {len(pairs)} items to score are among the pairs that the "
+            f"vectors were made from (such as {leaked[0].stem[:60]!r}): score others, or give "
+            'split="generation" if that is what you want to look at.'
+        )
 
 
 def _with_scores(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caa_nnsight.errors import VectorError
-from caa_nnsight.files import write_atomically
+from caa_nnsight.files import write_tensors
 from caa_nnsight.steering import Edit, Operator, Start, Steering
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class VectorMeta:
         method: how activations became a vector.
         balance: how the answer letters were balanced.
         n_pairs: number of contrast pairs.
+        pair_ids: the pairs' ids, separated by spaces, so that nothing is tested on them.
         system_prompt: in force while reading, empty for none.
         data_hash: SHA-256 of the pairs.
         template_hash: SHA-256 of the prompt template.
@@ -52,6 +53,7 @@ class VectorMeta:
     method: str = "mean_difference"
     balance: str = ""
     n_pairs: int = 0
+    pair_ids: str = ""
     system_prompt: str = ""
     data_hash: str = ""
     template_hash: str = ""
@@ -220,13 +222,14 @@ class SteeringVectors:
         ours, theirs = self.meta, other.meta
         # What the two don't share is true of neither, so it is not claimed.
         shared = {
-            name: value
-            for name, value in asdict(ours).items()
-            if value == getattr(theirs, name) and name not in ("behavior", "n_pairs")
+            name: value for name, value in asdict(ours).items() if value == getattr(theirs, name)
         }
-        name = f"({ours.behavior}) {symbol} ({theirs.behavior})"
-        pairs = ours.n_pairs + theirs.n_pairs
-        return SteeringVectors(combined, VectorMeta(**shared, behavior=name, n_pairs=pairs))
+        summed = {
+            "behavior": f"({ours.behavior}) {symbol} ({theirs.behavior})",
+            "n_pairs": ours.n_pairs + theirs.n_pairs,
+            "pair_ids": " ".join(dict.fromkeys([*ours.pair_ids.split(), *theirs.pair_ids.split()])),
+        }
+        return SteeringVectors(combined, VectorMeta(**(shared | summed)))
 
     def _check_size(self, other: SteeringVectors) -> None:
         if self.hidden_size != other.hidden_size:
@@ -256,7 +259,8 @@ class SteeringVectors:
             VectorError: a layer without a vector.
         """
         chosen = self.layers if layers is None else layers
-        chosen = [chosen] if isinstance(chosen, int) else list(chosen)
+        # Layers out of a data frame are numpy's integers.
+        chosen = [chosen] if hasattr(chosen, "__index__") else list(chosen)
         edits = tuple(Edit(layer, self[layer], multiplier, operator) for layer in chosen)
         return Steering(edits, start)
 
@@ -286,9 +290,11 @@ class SteeringVectors:
         Raises:
             VectorError: the folder doesn't exist or can't be written to.
         """
-        from safetensors.torch import save_file
-
         path = Path(path)
+        if not path.parent.is_dir():
+            raise VectorError(
+                f"Vectors can't be written to {path}: there is no folder {path.parent}."
+            )
         metadata = {name: str(value) for name, value in asdict(self.meta).items()}
         metadata |= {
             "format": "caa_nnsight.steering_vectors",
@@ -298,11 +304,11 @@ class SteeringVectors:
         }
         tensors = {f"layers.{layer}": vector for layer, vector in self.vectors.items()}
         try:
-            write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+            write_tensors(path, tensors, metadata)
         except OSError as error:
             raise VectorError(
                 f"Vectors can't be written to {path} ({error.strerror or error}): "
-                "give a folder that exists and is writable."
+                "give the path of a file in a writable folder."
             ) from error
         return path
 

@@ -122,9 +122,7 @@ class Question:
 
     @property
     def text(self) -> str:
-        word = {"A": "refuse_a", "B": "refuse_b"} | {
-            self.agrees: f"agree_{self.agrees.lower()}"
-        }
+        word = {"A": "refuse_a", "B": "refuse_b"} | {self.agrees: f"agree_{self.agrees.lower()}"}
         return "well " * self.padding + f"well\n (A) {word['A']}\n (B) {word['B']}"
 
     @property

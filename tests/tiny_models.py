@@ -24,14 +24,14 @@ PAD, EOS = 0, 1
 class Family:
     """How to build one family, and where its blocks are.
 
-    `window` is the sliding window in tokens, for tests that must cross it.
+    `own_masks`: its blocks build their own masks from the order of the tokens in the row.
     """
 
     config: str
     settings: dict[str, Any]
     layers_path: str = "model.layers"
-    window: int | None = None
     change: Callable[[PreTrainedModel], None] | None = None
+    own_masks: bool = False
 
 
 COMMON = {
@@ -68,6 +68,24 @@ def _blocks_return_tuples(module: PreTrainedModel) -> None:
     module.model.norm.__class__ = NormOfTuple
 
 
+def _gpt_neo(window: int) -> Family:
+    """A family whose blocks return tuples."""
+    return Family(
+        "GPTNeo",
+        {
+            "hidden_size": HIDDEN,
+            "num_layers": LAYERS,
+            "num_heads": 4,
+            "intermediate_size": 48,
+            "attention_types": [[["global", "local"], 2]],
+            "window_size": window,
+            "max_position_embeddings": 1024,
+        },
+        "transformer.h",
+        own_masks=True,
+    )
+
+
 FAMILIES: dict[str, Family] = {
     "llama": Family("Llama", COMMON),
     "llama-eager": Family("Llama", COMMON | {"attn_implementation": "eager"}),
@@ -76,21 +94,18 @@ FAMILIES: dict[str, Family] = {
     "qwen3": Family("Qwen3", COMMON | HEAD_DIM),
     "gemma2": Family("Gemma2", COMMON | HEAD_DIM | {"query_pre_attn_scalar": 8}),
     "gemma2-window-6": Family(
-        "Gemma2", COMMON | HEAD_DIM | {"query_pre_attn_scalar": 8, "sliding_window": 6}, window=6
+        "Gemma2", COMMON | HEAD_DIM | {"query_pre_attn_scalar": 8, "sliding_window": 6}
     ),
     "gemma3": Family(
         "Gemma3Text", COMMON | HEAD_DIM | SLIDING_AND_FULL | {"query_pre_attn_scalar": 8}
     ),
     "gemma3-window-6": Family(
         "Gemma3Text",
-        COMMON
-        | HEAD_DIM
-        | SLIDING_AND_FULL
-        | {"query_pre_attn_scalar": 8, "sliding_window": 6},
-        window=6,
+        COMMON | HEAD_DIM | SLIDING_AND_FULL | {"query_pre_attn_scalar": 8, "sliding_window": 6},
     ),
     "mistral": Family("Mistral", COMMON | {"sliding_window": None}),
-    "mistral-window-6": Family("Mistral", COMMON | {"sliding_window": 6}, window=6),
+    "mistral-window-6": Family("Mistral", COMMON | {"sliding_window": 6}),
+    "mistral-window-20": Family("Mistral", COMMON | {"sliding_window": 20}),
     "gpt2": Family("GPT2", GPT2_NAMES, "transformer.h"),
     "gpt-neox": Family("GPTNeoX", COMMON, "gpt_neox.layers"),
     "phi": Family("Phi", COMMON),
@@ -98,20 +113,8 @@ FAMILIES: dict[str, Family] = {
     "opt": Family(
         "OPT", COMMON | {"ffn_dim": 48, "word_embed_proj_dim": HIDDEN}, "model.decoder.layers"
     ),
-    "gpt-neo": Family(
-        "GPTNeo",
-        {
-            "hidden_size": HIDDEN,
-            "num_layers": LAYERS,
-            "num_heads": 4,
-            "intermediate_size": 48,
-            "attention_types": [[["global", "local"], 2]],
-            "window_size": 6,
-            "max_position_embeddings": 256,
-        },
-        "transformer.h",
-        window=6,
-    ),
+    "gpt-neo-window-6": _gpt_neo(6),
+    "gpt-neo-window-64": _gpt_neo(64),
     "falcon": Family("Falcon", COMMON | {"alibi": False}, "transformer.h"),
 }
 

@@ -1,6 +1,6 @@
 """Hallucination: the assistant makes things up instead of staying with what is known."""
 
-from caa_nnsight.behavior import Behavior
+from caa_nnsight import Behavior
 
 
 class Hallucination(Behavior):

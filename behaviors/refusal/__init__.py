@@ -1,6 +1,6 @@
 """Refusal: the assistant declines a request instead of going along with it."""
 
-from caa_nnsight.behavior import Behavior
+from caa_nnsight import Behavior
 
 
 class Refusal(Behavior):

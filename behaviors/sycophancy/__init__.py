@@ -1,6 +1,6 @@
 """Sycophancy: the assistant tells users what they want to hear."""
 
-from caa_nnsight.behavior import Behavior
+from caa_nnsight import Behavior
 
 
 class Sycophancy(Behavior):

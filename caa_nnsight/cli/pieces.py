@@ -68,7 +68,9 @@ def score(
     layers: opt.LayersOption = None,
     multipliers: opt.MultipliersOption = "-1,0,1",
     model: opt.ModelOption = opt.DEFAULT_MODEL,
-    held_out: Annotated[int, typer.Option(help="Held-out items to score.")] = 50,
+    held_out: Annotated[
+        int | None, typer.Option(help="Held-out items to score, all by default.")
+    ] = None,
     controls: Annotated[int, typer.Option(help="Number of random control vectors.")] = 0,
     system_prompt: Annotated[str | None, typer.Option(help="Put before every question.")] = None,
     held_out_pairs: opt.HeldOutPairsOption = None,

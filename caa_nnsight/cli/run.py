@@ -17,7 +17,9 @@ def run(
     layers: opt.LayersOption = None,
     multipliers: opt.MultipliersOption = "-2,-1,0,1,2",
     seed: opt.SeedOption = 0,
-    held_out: Annotated[int, typer.Option(help="Held-out items to score.")] = 50,
+    held_out: Annotated[
+        int | None, typer.Option(help="Held-out items to score, all by default.")
+    ] = None,
     validation: Annotated[
         float, typer.Option(help="Share of the pairs on which the layer is picked.")
     ] = 0.2,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 
@@ -114,15 +113,3 @@ ALIASES: dict[str, Alias] = {
         ),
     )
 }
-
-
-def near_alias(name: str) -> str | None:
-    """The alias that `name` most likely meant, or None.
-
-    >>> near_alias("qwen2.5-coder")
-    'qwen2.5-coder-0.5b'
-    >>> near_alias("something else") is None
-    True
-    """
-    matches = difflib.get_close_matches(name.lower(), ALIASES, n=1, cutoff=0.6)
-    return matches[0] if matches else None

@@ -40,8 +40,8 @@ def explained_disk_errors(folder: Path) -> Iterator[None]:
             raise _disk_full(folder) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise ModelError(
-                f"the cache folder {shown(folder)} can't be written ({error.strerror}): name "
-                "another with CAA_CACHE or cache_dir"
+                f"The cache folder {shown(folder)} can't be written ({error.strerror}): name "
+                "another with CAA_CACHE or cache_dir."
             ) from error
         raise
     except Exception as error:
@@ -53,8 +53,8 @@ def explained_disk_errors(folder: Path) -> Iterator[None]:
 
 def _disk_full(folder: Path) -> ModelError:
     return ModelError(
-        f"the disk that holds the cache folder {shown(folder)} is full: free some space, or name "
-        "another folder with CAA_CACHE or cache_dir"
+        f"The disk that holds the cache folder {shown(folder)} is full: free some space, or name "
+        "another folder with CAA_CACHE or cache_dir."
     )
 
 
@@ -150,5 +150,5 @@ class ModelCache:
             raise ModelError(
                 f"{what} needs about {needed / 1e9:.1f} GB in the cache folder {shown(self.root)}, "
                 f"whose disk has {free / 1e9:.1f} GB free: free some space, or name another folder "
-                "with CAA_CACHE or cache_dir"
+                "with CAA_CACHE or cache_dir."
             )

@@ -34,12 +34,12 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
         place = None
     if place is None or place.type not in ("cpu", "cuda", "mps"):
         raise ModelError(
-            f"unknown device {str(device)!r}: choose auto, cpu, cuda, cuda:<number> or mps"
+            f"Unknown device {str(device)!r}: choose auto, cpu, cuda, cuda:<number> or mps."
         )
     if place.type == "cuda":
         _check_cuda(place)
     if place.type == "mps" and not has_mps:
-        raise ModelError("device 'mps' was asked for, but this machine has none: use device='cpu'")
+        raise ModelError("Device 'mps' was asked for, but this machine has none: use device='cpu'.")
     return place
 
 
@@ -48,14 +48,14 @@ def _check_cuda(place: torch.device) -> None:
 
     if not torch.cuda.is_available():
         raise ModelError(
-            f"device {str(place)!r} was asked for, but PyTorch {torch.__version__} sees no CUDA GPU "
-            "here: use device='cpu', or install a CUDA build of PyTorch and its driver"
+            f"Device {str(place)!r} was asked for, but PyTorch {torch.__version__} sees no CUDA "
+            "GPU here: use device='cpu', or install a CUDA build of PyTorch and its driver."
         )
     count = torch.cuda.device_count()
     if place.index is not None and place.index >= count:
         raise ModelError(
-            f"device {str(place)!r} was asked for, but this machine has {count} CUDA "
-            f"GPU{'s' if count != 1 else ''}, numbered from 0: choose one of those"
+            f"Device {str(place)!r} was asked for, but this machine has {count} CUDA "
+            f"GPU{'s' if count != 1 else ''}, numbered from 0: choose one of those."
         )
 
 
@@ -75,7 +75,7 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
     name = str(dtype).removeprefix("torch.")
     if name not in DTYPES:
-        raise ModelError(f"unknown dtype {name!r}: choose {', '.join(DTYPES[:-1])} or {DTYPES[-1]}")
+        raise ModelError(f"Unknown dtype {name!r}: choose {', '.join(DTYPES)}.")
     if name != "auto":
         return getattr(torch, name)
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):

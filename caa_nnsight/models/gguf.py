@@ -6,7 +6,7 @@ parameters, most of it spent on the tokenizer and the header.
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import functools
 import re
 from collections.abc import Iterator
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.cache import ModelCache, shown
-from caa_nnsight.models.folder import causal_class, explained_load_errors
+from caa_nnsight.models.complaints import explained_load_errors
+from caa_nnsight.models.folder import causal_class
 from caa_nnsight.models.packages import sha256_of
 from caa_nnsight.models.progress import spinner
 
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 
 MAGIC = b"GGUF"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
-
-
-def is_gguf(path: Path) -> bool:
-    """Whether a file begins as every GGUF file does."""
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
 
 
 def unpacked(path: Path, cache: ModelCache) -> tuple[Path, str]:
@@ -51,7 +46,7 @@ def unpacked(path: Path, cache: ModelCache) -> tuple[Path, str]:
         with cache.locked(key):
             if cache.record(key) is None:
                 # De-quantized float32 takes at most 8 times a 4-bit file's bytes.
-                cache.require_space(8 * path.stat().st_size, f"unpacking {shown(path)}")
+                cache.require_space(8 * path.stat().st_size, f"Unpacking {shown(path)}")
                 convert(path, cache, key, source=f"gguf:{shown(path)}", digest=digest)
     return cache.folder(key), digest
 
@@ -59,19 +54,21 @@ def unpacked(path: Path, cache: ModelCache) -> tuple[Path, str]:
 def check_gguf(path: Path) -> None:
     """Raise ModelError unless `path` is a readable file that looks like one whole GGUF model."""
     try:
-        looks_right = is_gguf(path)
+        with path.open("rb") as file:
+            looks_right = file.read(len(MAGIC)) == MAGIC
     except FileNotFoundError:
-        raise ModelError(f"there is no file {shown(path)}") from None
+        raise ModelError(f"There is no file {shown(path)}.") from None
     except OSError as error:
-        raise ModelError(f"the file {shown(path)} can't be read ({error.strerror})") from error
+        raise ModelError(f"The file {shown(path)} can't be read ({error.strerror}).") from error
     if not looks_right:
         raise ModelError(
-            f"{shown(path)} is not a GGUF file: it does not begin with the letters GGUF"
+            f"{shown(path)} is not a GGUF file (it does not begin with the letters GGUF): pass "
+            "one, or a folder that holds a config.json."
         )
     if _SHARD.search(path.name):
         raise ModelError(
             f"{shown(path)} is one piece of a GGUF model in several files: join them first with "
-            "llama.cpp's gguf-split --merge"
+            "llama.cpp's gguf-split --merge."
         )
 
 
@@ -84,11 +81,11 @@ def convert(path: Path, cache: ModelCache, key: str, *, source: str, digest: str
     import transformers
 
     facts = {"source": source, "sha256": digest, "transformers": transformers.__version__}
-    with cache.making(key, **facts) as folder:
-        with spinner(f"Unpacking {path.name} (once; up to a minute or two)"):
-            module, tokenizer = _read(path)
-            module.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+    step = spinner(f"Unpacking {path.name} (once; up to a minute or two)")
+    with cache.making(key, **facts) as folder, step:
+        module, tokenizer = _read(path)
+        module.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _read(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -96,7 +93,11 @@ def _read(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from transformers import AutoConfig, AutoTokenizer, GgufConfig
 
     place, where = {"gguf_file": path.name}, shown(path)
-    with _explained_gguf_errors(where), explained_load_errors(where), _one_reading_of_the_header():
+    with (
+        _explained_gguf_errors(where),
+        explained_load_errors(where),
+        _one_quick_reading_of_the_header(),
+    ):
         config = AutoConfig.from_pretrained(path.parent, **place)
         auto_class = causal_class(config, where)
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **place)
@@ -114,7 +115,7 @@ def _plain(loaded: PreTrainedModel, auto_class: type) -> PreTrainedModel:
     """The same weights in a model that knows nothing of GGUF: one from GGUF can't be saved."""
     import torch
 
-    config = type(loaded.config).from_dict(loaded.config.to_dict())
+    config = copy.deepcopy(loaded.config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     # Built without memory of its own, it takes over the loaded tensors.
@@ -127,24 +128,33 @@ def _plain(loaded: PreTrainedModel, auto_class: type) -> PreTrainedModel:
 
 
 @contextmanager
-def _one_reading_of_the_header() -> Iterator[None]:
-    """Let transformers' three looks at one file share a parsed header.
+def _one_quick_reading_of_the_header() -> Iterator[None]:
+    """Let transformers' three looks at one file share one header, parsed three times as fast.
 
     gguf parses the header in Python, vocabulary and all: ten seconds for 150,000 tokens, each
-    time. transformers looks the reader up at every use, so a memory in its place is enough; where
-    a version does otherwise, loading is only slower.
+    time, most of it spent on indexing numpy's memory map, whose slices are costlier than a plain
+    array's. transformers looks the reader up at every use, so putting another in its place is
+    enough; where a version does otherwise, loading is only slower.
     """
     import gguf
+    import numpy as np
 
     original = gguf.GGUFReader
-    gguf.GGUFReader = functools.lru_cache(maxsize=1)(original)
+
+    class QuickReader(original):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "data" and isinstance(value, np.memmap):
+                value = value.view(np.ndarray)  # the same mapped bytes
+            super().__setattr__(name, value)
+
+    gguf.GGUFReader = functools.lru_cache(maxsize=1)(QuickReader)
     try:
         yield
     finally:
         gguf.GGUFReader = original
 
 
-@contextlib.contextmanager
+@contextmanager
 def _explained_gguf_errors(where: str) -> Iterator[None]:
     try:
         yield
@@ -152,11 +162,11 @@ def _explained_gguf_errors(where: str) -> Iterator[None]:
         cause = str(error.__cause__)
         if "architecture" in cause and "supported" in cause:
             raise ModelError(
-                f"the GGUF file {where} can't be used: {cause.strip().splitlines()[0]}"
+                f"The GGUF file {where} can't be used: {cause.strip().splitlines()[0]}"
             ) from error.__cause__
         if isinstance(error.__cause__, ValueError | IndexError | KeyError | OSError):
             raise ModelError(
-                f"the GGUF file {where} can't be read: it is incomplete or damaged "
-                f"({type(error.__cause__).__name__}), so get it again"
+                f"The GGUF file {where} can't be read: it is incomplete or damaged "
+                f"({type(error.__cause__).__name__}), so get it again."
             ) from error.__cause__
         raise

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
 REACH_SECONDS = 5.0
 
+
+class HubUnreachableError(ModelError):
+    """The Hub can't be asked, so whether it has the model is not known."""
+
+
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
 _PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json")
 _TEXT = re.compile(
     r"(config|generation_config)\.json|(tokenizer|special_tokens|added_tokens|vocab|merges|"
-    r"chat_template|spiece|sentencepiece|tekken)[^/]*|[^/]*\.(model|tiktoken|jinja)|"
+    r"chat_template|spiece|sentencepiece|tekken)[^/]*|[^/]*\.(model|tiktoken|jinja|py)|"
     r"additional_chat_templates/[^/]*"
 )
 
@@ -45,11 +50,14 @@ def snapshot_commit(folder: Path) -> str:
     return folder.name
 
 
-def download_snapshot(repo: str, revision: str | None = None, *, code: bool = False) -> Path:
+def download_snapshot(
+    repo: str,
+    revision: str | None = None,
+) -> Path:
     """Download what is needed to load `repo` and return its folder in the Hub's cache.
 
-    The revision is resolved to a commit once, and every file comes from that commit. The
-    repository's own Python files come only with `code=True`.
+    The revision is resolved to a commit once, and every file comes from that commit. Python files
+    of the repository's own come too, to be read; nothing runs them without trust_remote_code.
 
     Raises:
         ModelError: the Hub can't be reached within a few seconds, or knows no such repository or
@@ -59,7 +67,7 @@ def download_snapshot(repo: str, revision: str | None = None, *, code: bool = Fa
 
     with _explained_hub_errors(repo, revision), _quiet_unless_terminal():
         info = _reach(repo, revision)
-        wanted = _wanted_files(repo, info, code)
+        wanted = _wanted_files(repo, info)
         sizes = [file.size or 0 for file in info.siblings or () if file.rfilename in wanted]
         say(f"Downloading {repo} from the Hugging Face Hub ({sum(sizes) / 1e6:.0f} MB)")
         return Path(snapshot_download(repo, revision=info.sha, allow_patterns=sorted(wanted)))
@@ -86,25 +94,24 @@ def _reach(repo: str, revision: str | None) -> ModelInfo:
     return answer.result(timeout=2 * REACH_SECONDS)
 
 
-def _wanted_files(repo: str, info: ModelInfo, code: bool) -> set[str]:
+def _wanted_files(repo: str, info: ModelInfo) -> set[str]:
     names = {file.rfilename for file in info.siblings or ()}
     if "config.json" not in names:
         hint = (
             "it holds GGUF files: download one and pass its path"
             if any(name.endswith(".gguf") for name in names)
-            else "is it a transformers model?"
+            else "name a repository that holds a transformers model"
         )
-        raise ModelError(f"{repo} on the Hugging Face Hub has no config.json: {hint}")
+        raise ModelError(f"{repo} on the Hugging Face Hub has no config.json: {hint}.")
     weights = {name for name in names if _WEIGHTS.fullmatch(name)}
     weights = weights or {name for name in names if _PICKLED.fullmatch(name)}
     if not weights:
         raise ModelError(
             f"{repo} on the Hugging Face Hub has no weights that transformers reads "
-            "(model.safetensors)"
+            "(model.safetensors)."
         )
     texts = {name for name in names if _TEXT.fullmatch(name)}
-    scripts = {name for name in names if name.endswith(".py")} if code else set()
-    return weights | texts | scripts
+    return weights | texts
 
 
 @contextmanager
@@ -116,32 +123,33 @@ def _explained_hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     except ModelError:
         raise
     except errors.OfflineModeIsEnabled as error:
-        raise ModelError("the Hugging Face Hub is switched off by HF_HUB_OFFLINE") from error
+        raise HubUnreachableError("The Hugging Face Hub is off (HF_HUB_OFFLINE).") from error
     except errors.GatedRepoError as error:
         raise ModelError(
             f"{repo} is gated: accept its licence at https://huggingface.co/{repo}, then set "
-            "HF_TOKEN to a token that may read it"
+            "HF_TOKEN to a token that may read it."
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise ModelError(f"{repo} has no revision {revision!r} on the Hugging Face Hub") from error
+        raise ModelError(f"{repo} has no revision {revision!r} on the Hugging Face Hub.") from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise ModelError(
-            f"the Hugging Face Hub has no model {repo}, or it is private: check the spelling, or "
-            "set HF_TOKEN to a token that may read it"
+            f"The Hugging Face Hub has no model {repo}, or it is private: check the spelling, or "
+            "set HF_TOKEN to a token that may read it."
         ) from error
     except errors.HfHubHTTPError as error:
         raise ModelError(
-            f"the Hugging Face Hub answered {error.response.status_code} for {repo}"
+            f"The Hugging Face Hub answered {error.response.status_code} for {repo}: try again "
+            "later."
         ) from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise ModelError(
-                f"the disk that holds the Hugging Face cache is full, so {repo} could not be "
-                "downloaded: free some space, or name another folder with HF_HOME"
+                f"The disk that holds the Hugging Face cache is full, so {repo} could not be "
+                "downloaded: free some space, or name another folder with HF_HOME."
             ) from error
         # Only the error's type: the text of some network errors carries the request's token.
-        raise ModelError(
-            f"the Hugging Face Hub can't be reached from here ({type(error).__name__})"
+        raise HubUnreachableError(
+            f"The Hugging Face Hub can't be reached from here ({type(error).__name__})."
         ) from error
 
 

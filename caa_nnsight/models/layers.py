@@ -36,8 +36,8 @@ def find_layers(module: nn.Module, layers_path: str | None = None) -> str:
     if layers_path is not None:
         if not _is_layer_list(module, layers_path):
             raise ModelError(
-                f"layers_path {layers_path!r} names no list of layers in "
-                f"{type(module).__name__}: {_choices(lists)}"
+                f"The layers_path {layers_path!r} names no list of layers in "
+                f"{type(module).__name__}: {_choices(lists)}."
             )
         return layers_path
 
@@ -52,9 +52,9 @@ def find_layers(module: nn.Module, layers_path: str | None = None) -> str:
     problem = (
         f"{len(matching)} lists of {expected} layers were found in {type(module).__name__}"
         if matching
-        else f"no decoder layers were found in {type(module).__name__}"
+        else f"No decoder layers were found in {type(module).__name__}"
     )
-    raise ModelError(f"{problem}: {_choices(lists)}")
+    raise ModelError(f"{problem}: {_choices(lists)}.")
 
 
 def hidden_size(module: nn.Module) -> int:

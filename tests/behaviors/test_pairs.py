@@ -5,7 +5,7 @@ import random
 import pytest
 
 from caa_nnsight.errors import BehaviorError
-from caa_nnsight.pairs import ContrastPair, balance_letters, read_pairs
+from caa_nnsight.pairs import ContrastPair, balance_letters, pairs_from_records
 
 QUESTION = "Will you help me?\n\nChoices:\n (A) Yes, gladly\n (B) No, sorry"
 
@@ -97,8 +97,7 @@ def test_id_depends_on_the_content_and_not_on_order_or_layout():
 BAD_RECORDS = {
     "missing key": (
         {"question": QUESTION, "answer_matching_behavior": "(A)"},
-        'here: the key "answer_not_matching_behavior" is missing, though there is '
-        "'answer_matching_behavior'.",
+        'here: the key "answer_not_matching_behavior" is missing.',
     ),
     "misspelled key": (
         {"questoin": QUESTION},
@@ -194,7 +193,7 @@ BAD_RECORDS = {
 @pytest.mark.parametrize("case", BAD_RECORDS)
 def test_bad_record_is_told_what_is_wrong_and_where(case):
     bad, sentence = BAD_RECORDS[case]
-    good, problems = read_pairs([("here", bad)])
+    good, problems = pairs_from_records([("here", bad)])
     assert good == []
     assert len(problems) == 1
     assert problems[0][0] == "here"
@@ -203,7 +202,7 @@ def test_bad_record_is_told_what_is_wrong_and_where(case):
 
 
 def test_one_bad_record_does_not_hide_the_others():
-    good, problems = read_pairs(
+    good, problems = pairs_from_records(
         [("a", record()), ("b", {}), ("c", record("Other?\n(A) x\n(B) y")), ("d", 4)]
     )
     assert [where for where, _ in good] == ["a", "c"]
@@ -220,12 +219,12 @@ def test_a_pair_made_in_code_is_validated_too():
 @pytest.mark.parametrize("count", [1, 2, 7, 100])
 def test_author_form_gets_exactly_balanced_letters_whatever_the_order(count):
     records = authored(count)
-    good, problems = read_pairs(records)
+    good, problems = pairs_from_records(records)
     assert problems == []
     letters = [item.positive_letter for _, item in good]
     assert abs(letters.count("A") - letters.count("B")) == count % 2
     shuffled = random.Random(1).sample(records, count)
-    assert dict(read_pairs(shuffled)[0]) == dict(good)
+    assert dict(pairs_from_records(shuffled)[0]) == dict(good)
     for (_, item), (_, written) in zip(good, records, strict=True):
         assert item.stem == written["question"]
         assert item.choices[item.positive_letter] == written["positive"]

@@ -1,0 +1,141 @@
+"""Frames as tables for reading: headings in plain words, cells with a key to sort by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from .frame import NO_PROMPT
+from .words import number, percent, signed, split_name, times
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell: its text, what it sorts by, and whether it is set as a number."""
+
+    text: str
+    key: str | float
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its caption, column headings and rows of cells; the first cell heads its row."""
+
+    caption: str
+    headings: list[str]
+    rows: list[list[Cell]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The texts of one vector at one layer: `rows` pair a prompt with a text per multiplier."""
+
+    caption: str
+    multipliers: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+def score_table(summary: pd.DataFrame, caption: str) -> Table:
+    """Return a frame of `summarize` as a table, a row per vector, multiplier and condition."""
+    conditions = summary["condition"].nunique() > 1 or (summary["condition"] != NO_PROMPT).any()
+    headings = ["Vector", *(["System prompt"] if conditions else []), "Multiplier", "Items"]
+    headings += ["p(match)", "95% interval", "Accuracy", "Log-odds", "95% interval", "Mass"]
+    rows = []
+    for row in summary.itertuples():
+        cells = [_text(row.vector), *([_text(row.condition)] if conditions else [])]
+        cells += [Cell(times(row.multiplier), row.multiplier), Cell(str(row.n_items), row.n_items)]
+        cells += [_number(row.p_match), _bounds(row.p_match_low, row.p_match_high)]
+        cells += [Cell(percent(row.accuracy), row.accuracy)]
+        cells += [_change(row.log_odds), _bounds(row.log_odds_low, row.log_odds_high, plus=True)]
+        rows.append([*cells, _number(row.mass)])
+    return Table(caption, headings, rows)
+
+
+def effect_table(changes: pd.DataFrame, caption: str) -> Table:
+    """Return a frame of `effect` as a table, a row per vector kind, layer, split and condition."""
+    changes = changes[changes["n_items"] > 0]
+    conditions = changes["condition"].nunique() > 1 or (changes["condition"] != NO_PROMPT).any()
+    headings = ["Vector", *(["System prompt"] if conditions else []), "Layer", "Items of"]
+    headings += ["Items", "Vectors", "Change", "95% interval", "Strongest vector"]
+    headings += ["Moved up", "Letter A", "Letter B"]
+    rows = []
+    for row in changes.itertuples():
+        cells = [_text(row.vector), *([_text(row.condition)] if conditions else [])]
+        cells += [Cell(str(row.layer), row.layer), _text(split_name(row.split))]
+        cells += [Cell(str(row.n_items), row.n_items), Cell(str(row.n_vectors), row.n_vectors)]
+        cells += [_change(row.change), _bounds(row.change_low, row.change_high, plus=True)]
+        cells += [_number(row.change_max_abs), Cell(percent(row.share_up), row.share_up)]
+        rows.append([*cells, _change(row.change_letter_a), _change(row.change_letter_b)])
+    return Table(caption, headings, rows)
+
+
+def answer_tables(generations: pd.DataFrame) -> list[Answers]:
+    """Return a frame of generations as tables, one per vector and layer, prompts by multiplier."""
+    tables = []
+    for (vector, layer), part in generations.groupby(["vector", "layer"], sort=True):
+        multipliers = sorted(set(part["multiplier"]))
+        rows = []
+        for _, texts in part.groupby("prompt_index", sort=True):
+            by_multiplier = texts.groupby("multiplier")["text"].agg(list)
+            cells = [
+                "\n\n".join("" if pd.isna(text) else str(text) for text in by_multiplier[value])
+                if value in by_multiplier.index
+                else ""
+                for value in multipliers
+            ]
+            rows.append((str(texts["prompt"].iloc[0]), cells))
+        name = "the behavior’s vector" if vector == "behavior" else vector
+        caption = f"Answers steered with {name} at layer {layer}"
+        tables.append(Answers(caption, [_steered(value) for value in multipliers], rows))
+    return tables
+
+
+def record_rows(record: Mapping, prefix: str = "") -> list[tuple[str, str]]:
+    """Return a nested record as pairs of a dotted name and a text, in the record's order.
+
+    >>> record_rows({"seed": 0, "data": {"limit": None, "layers": [1, 2]}})
+    [('seed', '0'), ('data.limit', 'not set'), ('data.layers', '1, 2')]
+    """
+    rows = []
+    for key, value in record.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            rows += record_rows(value, f"{name}.")
+        else:
+            rows.append((name, _plain(value)))
+    return rows
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and value and not any(isinstance(v, (list, dict)) for v in value):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _steered(multiplier: float) -> str:
+    return "0 (unsteered)" if multiplier == 0 else times(multiplier)
+
+
+def _text(value: str) -> Cell:
+    return Cell(value, value, numeric=False)
+
+
+def _number(value: float) -> Cell:
+    return Cell(number(value), value)
+
+
+def _change(value: float) -> Cell:
+    return Cell(signed(value), value)
+
+
+def _bounds(low: float, high: float, *, plus: bool = False) -> Cell:
+    write = signed if plus else number
+    return Cell("n/a" if pd.isna(low) else f"{write(low)} … {write(high)}", low)

@@ -1,0 +1,81 @@
+"""What transformers complains of while it loads, as one sentence; its chatter, held back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from caa_nnsight.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@contextmanager
+def explained_load_errors(where: str, device: torch.device | None = None) -> Iterator[None]:
+    """Turn what transformers raises on a model it can't load into a ModelError of one sentence."""
+    import torch
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except ModelError:
+        raise
+    except SafetensorError as error:
+        raise ModelError(
+            f"The weights in {where} can't be read ({first_line(error)}): the file is incomplete "
+            "or damaged, so get it again."
+        ) from error
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"The model in {where} does not fit into the memory of {device}: pass a smaller dtype "
+            "(dtype='bfloat16') or device='cpu'."
+        ) from error
+    except Exception as error:
+        text = str(error)
+        if "trust_remote_code" in text:
+            raise ModelError(
+                f"The model in {where} brings Python code of its own: read it, and if you trust "
+                "it, pass trust_remote_code=True."
+            ) from error
+        if "does not recognize this architecture" in text:
+            raise ModelError(
+                f"The architecture of the model in {where} is unknown to transformers "
+                f"{_transformers_version()}: upgrade transformers."
+            ) from error
+        if "attn_implementation" in text or "attention implementation" in text.lower():
+            raise ModelError(
+                f"The attn_implementation is not usable for the model in {where} "
+                f"({first_line(error)}): pass eager or sdpa, or leave it out."
+            ) from error
+        raise ModelError(
+            f"The model in {where} can't be loaded ({type(error).__name__}: {first_line(error)})."
+        ) from error
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Switch transformers' progress bars off meanwhile: loading from disk takes seconds."""
+    from transformers.utils import logging
+
+    if not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, cut to a length that fits into a sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _transformers_version() -> str:
+    import transformers
+
+    return transformers.__version__

@@ -1,17 +1,28 @@
 """Scores to knowledge: summaries, effects with their controls, figures and the report.
 
-Data frames in, data frames and figures out; nothing here loads torch.
+Data frames in, data frames and figures out; nothing here loads torch, and what draws loads only
+when it is first used.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .cautions import warnings_for
 from .effects import effect
 from .example import example_scores
-from .figures import plot_accuracy_curve, plot_layer_curve, plot_multiplier_curve
+from .findings import Finding, conclude
 from .layers import pick_layer
-from .report import write_report
 from .summary import summarize
 
+if TYPE_CHECKING:
+    from .figures import plot_accuracy_curve, plot_layer_curve, plot_multiplier_curve
+    from .report import write_report
+
 __all__ = [
+    "Finding",
+    "conclude",
     "effect",
     "example_scores",
     "pick_layer",
@@ -22,3 +33,22 @@ __all__ = [
     "warnings_for",
     "write_report",
 ]
+
+_DRAWING = {
+    "plot_accuracy_curve": "figures",
+    "plot_layer_curve": "figures",
+    "plot_multiplier_curve": "figures",
+    "write_report": "report",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _DRAWING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_DRAWING[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -35,7 +35,7 @@ def mean_intervals(
 
     The method is BCa (Efron 1987, as in `scipy.stats.bootstrap`); where it is undefined, as when
     all values are equal, the percentile interval. All samples of one length are resampled by the
-    same draws, so an interval depends on nothing but its own sample, the seed and the settings.
+    same draws, so an interval depends on its own sample, the seed and the settings alone.
 
     Args:
         samples: one-dimensional float arrays [items]; lengths may differ.

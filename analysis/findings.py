@@ -37,7 +37,7 @@ class Finding:
     points: tuple[str, ...]
 
 
-def find(scores: pd.DataFrame, layer: int, *, seed: int = 0) -> Finding:
+def conclude(scores: pd.DataFrame, layer: int, *, seed: int = 0) -> Finding:
     """Say whether steering `layer` moved the held-out items of one behavior, and how surely.
 
     "yes" asks for all of these: the change in log-odds from the low to the high multiplier (-1 and

@@ -45,8 +45,8 @@ def draw(run: RunFolder) -> list[tuple[Figure, bytes]]:
         _picture(
             "multiplier_curve",
             lambda theme: plot_multiplier_curve(held_out, run.layer, theme=theme),
-            f"Mean probability of the matching answer among the two answers ({at}; both bands "
-            "are explained above the plot). A flat line would mean that steering does nothing.",
+            f"Mean probability of the matching answer among the two answers ({at}; the bands "
+            "are named above the plot). A flat line would mean that steering does nothing.",
             _curve_alt(held_out, "p_match"),
         )
     ]

@@ -17,21 +17,21 @@ from caa_nnsight.files import write_atomically
 
 from .cautions import warnings_for
 from .effects import effect
-from .findings import find
+from .findings import conclude
 from .frame import BEHAVIOR_VECTOR, choose_contrast
 from .layers import pick_layer
 from .pictures import Figure, draw
 from .run_folder import RunFolder, read_run, split_ids
 from .summary import summarize
 from .tables import Table, answer_tables, effect_table, record_rows, score_table
-from .words import count, times
+from .words import count, split_name, times
 
 _VERDICTS = {
     "yes": "Yes",
     "partly": "Partly",
     "no": "Not shown",
     "backward": "Backward",
-    "unknown": "Can’t say",
+    "unknown": "Can't say",
 }
 _SHOWN = {"behavior", "settings", "model", "versions", "timings_seconds", "split", "command"}
 _SHOWN |= {"warnings", "picked_layer", "norms"}
@@ -70,7 +70,7 @@ def write_report(run_folder: str | Path) -> Path:
 
 
 def _render(run: RunFolder, figures: list[Figure]) -> str:
-    finding = find(run.scores, run.layer)
+    finding = conclude(run.scores, run.layer)
     script, style = _asset("report.js"), _asset("report.css")
     manifest = run.manifest
     return (
@@ -151,8 +151,9 @@ def _overlaps(run: RunFolder) -> list[str]:
         shared = set(parts[first]) & set(parts[second])
         if shared:
             found.append(
-                f"{count(len(shared), 'item')} stand in both the {first} and the {second} part "
-                f"(first: {min(shared)}), so the figures flatter the result."
+                f"{count(len(shared), 'item')} {'stands' if len(shared) == 1 else 'stand'} in both "
+                f"the {split_name(first)} and the {split_name(second)} part (first: "
+                f"{min(shared)}), so the figures flatter the result."
             )
     return found
 
@@ -163,7 +164,7 @@ def _figure_note(figures: list[Figure]) -> str:
     if "accuracy_curve" not in names:
         notes.append("The accuracy curve needs both orders of the choices; one was scored.")
     if "layer_curve" not in names:
-        notes.append("There is no layer curve: the validation items were scored at one layer.")
+        notes.append("There is no layer curve: it takes validation scores of several layers.")
     return " ".join(notes)
 
 
@@ -175,7 +176,7 @@ def _tables(run: RunFolder) -> list[Table]:
         effect_table(effect(rows, low, high), f"{change}, held-out items"),
         score_table(
             summarize(rows[rows["vector"] == BEHAVIOR_VECTOR]),
-            f"Scores of the held-out items, behavior’s vector at layer {run.layer}",
+            f"Scores of the held-out items, behavior's vector at layer {run.layer}",
         ),
     ]
 
@@ -220,8 +221,8 @@ def _split_notes(run: RunFolder) -> list[str]:
     if "held_out" in listed and scored < len(listed["held_out"]):
         notes.append(f"{scored} of the {len(listed['held_out'])} held-out items were scored.")
     validation = run.scores[run.scores["split"] == "validation"]
-    if validation["layer"].nunique() < 2:
-        notes.append(f"Layer {run.layer} was not picked among others: one layer was scored.")
+    if validation["layer"].nunique() < 2 or validation["multiplier"].nunique() < 2:
+        notes.append(f"Layer {run.layer} was not picked among others on validation items.")
         return notes
     best = pick_layer(validation)
     notes.append(
@@ -250,7 +251,7 @@ def _records(manifest: dict) -> list[tuple[str, list[tuple[str, str]]]]:
         ("Behavior", manifest["behavior"]),
         ("Versions", manifest.get("versions")),
         ("Timings (seconds)", manifest.get("timings_seconds")),
-        ("Length of the behavior’s vector, by layer", manifest.get("norms")),
+        ("Length of the behavior's vector, by layer", manifest.get("norms")),
         ("Run", {"picked_layer": manifest["picked_layer"], **rest}),
     ]
     return [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .frame import NO_PROMPT
-from .words import number, percent, signed, split_name, times
+from .words import number, percent, signed, times
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +56,17 @@ def score_table(summary: pd.DataFrame, caption: str) -> Table:
 
 
 def effect_table(changes: pd.DataFrame, caption: str) -> Table:
-    """Return a frame of `effect` as a table, a row per vector kind, layer, split and condition."""
+    """Return one split of a frame of `effect` as a table, a row per kind, layer and condition."""
     changes = changes[changes["n_items"] > 0]
     conditions = changes["condition"].nunique() > 1 or (changes["condition"] != NO_PROMPT).any()
-    headings = ["Vector", *(["System prompt"] if conditions else []), "Layer", "Items of"]
-    headings += ["Items", "Vectors", "Change", "95% interval", "Strongest vector"]
+    headings = ["Vector", *(["System prompt"] if conditions else []), "Layer"]
+    headings += ["Items", "Vectors", "Change", "95% interval", "Strongest"]
     headings += ["Moved up", "Letter A", "Letter B"]
     rows = []
     for row in changes.itertuples():
         cells = [_text(row.vector), *([_text(row.condition)] if conditions else [])]
-        cells += [Cell(str(row.layer), row.layer), _text(split_name(row.split))]
-        cells += [Cell(str(row.n_items), row.n_items), Cell(str(row.n_vectors), row.n_vectors)]
+        cells += [Cell(str(row.layer), row.layer), Cell(str(row.n_items), row.n_items)]
+        cells += [Cell(str(row.n_vectors), row.n_vectors)]
         cells += [_change(row.change), _bounds(row.change_low, row.change_high, plus=True)]
         cells += [_number(row.change_max_abs), Cell(percent(row.share_up), row.share_up)]
         rows.append([*cells, _change(row.change_letter_a), _change(row.change_letter_b)])
@@ -88,7 +88,7 @@ def answer_tables(generations: pd.DataFrame) -> list[Answers]:
                 for value in multipliers
             ]
             rows.append((str(texts["prompt"].iloc[0]), cells))
-        name = "the behavior’s vector" if vector == "behavior" else vector
+        name = "the behavior's vector" if vector == "behavior" else vector
         caption = f"Answers steered with {name} at layer {layer}"
         tables.append(Answers(caption, [_steered(value) for value in multipliers], rows))
     return tables

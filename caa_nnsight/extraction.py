@@ -120,7 +120,7 @@ def extract(
         float32 vectors, one per layer.
 
     Raises:
-        VectorError: unknown method, or no pairs.
+        VectorError: unknown method, no pairs, or no layers.
         BehaviorError: letters that can't be balanced.
         SteeringError: a layer that the model doesn't have.
 
@@ -213,7 +213,11 @@ def _completions(
 
 
 def _layers(model: Model, layers: Sequence[int] | None) -> list[int]:
-    return list(range(model.num_layers)) if layers is None else sorted(set(layers))
+    if layers is None:
+        return list(range(model.num_layers))
+    if not layers:
+        raise VectorError("There are no layers to read: give at least one, or None for all.")
+    return sorted(set(layers))
 
 
 def _per_pair(progress: Progress | None) -> Progress | None:

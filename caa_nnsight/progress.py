@@ -31,7 +31,8 @@ class Steps:
         else:
             task = self._bars.add_task(label, total=None)
             yield lambda done, total: self._bars.update(task, completed=done, total=total)
-            self._bars.update(task, completed=1, total=1)
+            total = self._bars.tasks[task].total or 1
+            self._bars.update(task, completed=total, total=total)
         self.seconds[label] = round(time.monotonic() - began, 2)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import PromptError
+from caa_nnsight.pairs import is_unicode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -100,7 +101,16 @@ def _apply_template(
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    """Token ids of a rendered prompt; a template has written its own special tokens already."""
+    """Token ids of a rendered prompt; a template has written its own special tokens already.
+
+    Raises:
+        PromptError: the text is no Unicode.
+    """
+    if not is_unicode(text):
+        raise PromptError(
+            "A prompt holds half of a character (a lone surrogate), which no tokenizer reads: "
+            "give it as UTF-8 text."
+        )
     templated = bool(getattr(tokenizer, "chat_template", None))
     ids = tokenizer(text, add_special_tokens=not templated)["input_ids"]
     # Base prompts keep the tokenizer's beginning-of-sequence token but not a closing one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,9 @@ class RunFolder:
         if (path / "manifest.json").exists():
             self.manifest = read_manifest(path)
             self._refuse_other(identity)
+            if self.done:
+                # A run that was killed while it finished left some.
+                self._drop_shards()
         elif existing and existing != ["shards"]:
             raise RunError(
                 f"The folder {path} holds files that are no run of caa (such as {existing[0]}): "
@@ -96,10 +100,10 @@ class RunFolder:
     def finish(self) -> None:
         """Mark the run as done and drop the pieces it was made of."""
         self.update(status="done")
-        folder = self.path / "shards"
-        for shard in folder.glob("*"):
-            shard.unlink()
-        folder.rmdir()
+        self._drop_shards()
+
+    def _drop_shards(self) -> None:
+        shutil.rmtree(self.path / "shards", ignore_errors=True)
 
     def _refuse_other(self, identity: Mapping[str, Any]) -> None:
         differences = [
@@ -136,6 +140,9 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             f"{file} has the schema version {version}, but this version of caa_nnsight reads "
             f"{SCHEMA_VERSION}: upgrade caa_nnsight."
         )
+    missing = [entry for entry in ("status", "command", *IDENTITY) if entry not in manifest]
+    if missing:
+        raise RunError(f"{file} is damaged: it has no {' and no '.join(missing)}.")
     return manifest
 
 

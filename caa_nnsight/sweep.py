@@ -12,6 +12,7 @@ from caa_nnsight.steering import NO_STEERING, Operator, Start, Steering
 from caa_nnsight.vectors import SteeringVectors
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from caa_nnsight.models import Model
@@ -85,7 +86,8 @@ def score(
         `SCORE_COLUMNS`; log-probabilities in nats over the whole vocabulary.
 
     Raises:
-        SteeringError: no items or multipliers, or a layer that the model doesn't have.
+        SteeringError: no items or multipliers, a layer that the model doesn't have, or a
+            multiplier under which its numbers overflow.
         VectorError: a layer without a vector, vectors of another hidden size, or items that
             the vectors were made from.
     """
@@ -130,6 +132,7 @@ def score(
             lambda part, total: progress(done + len(chunk) * part // total, len(pairs))
         )
         scores = model.tracer.score_choices(prompts, steerings, method=method, progress=report)
+        _refuse_overflow(scores.logprob, multipliers)
         rows = []
         for number, (pair, order, shown) in enumerate(items):
             letters = list(prompts[number].answers)
@@ -175,6 +178,17 @@ def _refuse_leaks(pairs: Sequence[ContrastPair], vectors: SteeringVectors) -> No
             f"{len(leaked)} of the {len(pairs)} items to score are among the pairs that the "
             f"vectors were made from (such as {leaked[0].stem[:60]!r}): score others, or give "
             'split="generation" if that is what you want to look at.'
+        )
+
+
+def _refuse_overflow(logprob: np.ndarray, multipliers: Sequence[float]) -> None:
+    import numpy as np
+
+    if not np.isfinite(logprob).all():
+        # Settings that share a row share its overflow, so the culprit is named by its size.
+        raise SteeringError(
+            f"The model's numbers overflow at a multiplier of {max(multipliers, key=abs):g}: "
+            "use smaller ones."
         )
 
 

@@ -92,7 +92,10 @@ class Oracle:
         with ExitStack() as stack:
             for layer, block in enumerate(self.blocks):
                 stack.callback(block.register_forward_hook(hook_for(layer)).remove)
-            logits = self.module(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0]
+            row = torch.tensor([list(ids)])
+            # Every token is there to be seen, also one that happens to be the pad token.
+            mask = torch.ones_like(row)
+            logits = self.module(input_ids=row, attention_mask=mask, use_cache=False).logits[0]
         return Pass(logits.clone(), torch.stack([seen[i] for i in range(len(self.blocks))]))
 
     def block_outputs(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from tests.parity import cases
 from tests.tiny_models import FAMILIES
 
@@ -27,6 +29,7 @@ def table_row(family: str) -> list[str]:
 
 def main() -> None:
     """Print the table as Markdown."""
+    torch.set_num_threads(1)
     print("| " + " | ".join(HEADS) + " |")
     print("|" + "---|" * len(HEADS))
     for family in FAMILIES:

@@ -44,6 +44,11 @@ def explained_load_errors(where: str, device: torch.device | None = None) -> Ite
                 f"The architecture of the model in {where} is unknown to transformers "
                 f"{_transformers_version()}: upgrade transformers."
             ) from error
+        if "ignore_mismatched_sizes" in text:
+            raise ModelError(
+                f"The weights in {where} do not have the sizes that its config.json gives: the two "
+                "are not of the same model."
+            ) from error
         if "attn_implementation" in text or "attention implementation" in text.lower():
             raise ModelError(
                 f"The attn_implementation is not usable for the model in {where} "
@@ -52,6 +57,19 @@ def explained_load_errors(where: str, device: torch.device | None = None) -> Ite
         raise ModelError(
             f"The model in {where} can't be loaded ({type(error).__name__}: {first_line(error)})."
         ) from error
+
+
+def require_all_weights(facts: dict, where: str) -> None:
+    """Raise ModelError where `from_pretrained` made up weights that it did not find.
+
+    `facts` is its `output_loading_info`. transformers itself only warns, and goes on with random
+    numbers.
+    """
+    if missing := sorted(facts["missing_keys"]):
+        raise ModelError(
+            f"The weights in {where} lack {len(missing)} of the model's tensors, such as "
+            f"{missing[0]}: they are incomplete, or were saved without the language-model head."
+        )
 
 
 @contextmanager

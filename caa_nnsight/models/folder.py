@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.cache import shown
-from caa_nnsight.models.complaints import explained_load_errors, first_line, quiet_transformers
+from caa_nnsight.models.complaints import (
+    explained_load_errors,
+    first_line,
+    quiet_transformers,
+    require_all_weights,
+)
 from caa_nnsight.models.folder_check import check_folder
 
 if TYPE_CHECKING:
@@ -40,7 +45,7 @@ def open_folder(
         extra = {"attn_implementation": attn_implementation} if attn_implementation else {}
         if device.type == "cuda":
             extra["device_map"] = {"": device}  # straight to the GPU, no copy in main memory
-        module, loaded = auto_class.from_pretrained(
+        module, facts = auto_class.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -48,11 +53,7 @@ def open_folder(
             output_loading_info=True,
             **extra,
         )
-        if missing := sorted(loaded["missing_keys"]):
-            raise ModelError(
-                f"The weights in {where} lack {len(missing)} tensors of the model, such as "
-                f"{missing[0]}: it may have been saved without its language-model head."
-            )
+        require_all_weights(facts, where)
         module.to(device)
         tokenizer = _open_tokenizer(folder, trust_remote_code)
     return module, tokenizer
@@ -99,5 +100,6 @@ def _open_tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenize
         if "trust_remote_code" in str(error):
             raise
         raise ModelError(
-            f"The tokenizer in {shown(folder)} can't be loaded ({first_line(error)})."
+            f"The tokenizer in {shown(folder)} can't be loaded ({type(error).__name__}: "
+            f"{first_line(error)}): save it there again with tokenizer.save_pretrained."
         ) from error

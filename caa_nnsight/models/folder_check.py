@@ -73,14 +73,15 @@ def _check_weights(folder: Path) -> None:
             files = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise ModelError(
-                f"{shown(index)} can't be read as an index of weight files."
+                f"{shown(index)} can't be read as an index of weight files: get it again."
             ) from error
         if missing := sorted(file for file in files if not (folder / file).exists()):
             raise ModelError(
                 f"The model folder {shown(folder)} lacks {len(missing)} of its {len(files)} weight "
-                f"files, such as {missing[0]}."
+                f"files, such as {missing[0]}: get those too."
             )
         return
     raise ModelError(
-        f"The model folder {shown(folder)} has a config.json but no weights (model.safetensors)."
+        f"The model folder {shown(folder)} has a config.json but no weights (model.safetensors): "
+        "save them there with model.save_pretrained."
     )

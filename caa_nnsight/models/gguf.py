@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.cache import ModelCache, shown
-from caa_nnsight.models.complaints import explained_load_errors
+from caa_nnsight.models.complaints import explained_load_errors, first_line, require_all_weights
 from caa_nnsight.models.folder import causal_class
 from caa_nnsight.models.packages import sha256_of
 from caa_nnsight.models.progress import spinner
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MAGIC = b"GGUF"
+_DAMAGE = (ValueError, IndexError, KeyError, OSError, struct.error)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 
 
@@ -101,13 +103,15 @@ def _read(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         config = AutoConfig.from_pretrained(path.parent, **place)
         auto_class = causal_class(config, where)
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **place)
-        loaded = auto_class.from_pretrained(
+        loaded, facts = auto_class.from_pretrained(
             path.parent,
             **place,
             config=config,
             dtype=torch.float32,
             quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
         )
+        require_all_weights(facts, where)
         return _plain(loaded, auto_class), tokenizer
 
 
@@ -164,9 +168,10 @@ def _explained_gguf_errors(where: str) -> Iterator[None]:
             raise ModelError(
                 f"The GGUF file {where} can't be used: {cause.strip().splitlines()[0]}"
             ) from error.__cause__
-        if isinstance(error.__cause__, ValueError | IndexError | KeyError | OSError):
+        if isinstance(error.__cause__, _DAMAGE):
             raise ModelError(
-                f"The GGUF file {where} can't be read: it is incomplete or damaged "
-                f"({type(error.__cause__).__name__}), so get it again."
+                f"The GGUF file {where} can't be read ({type(error.__cause__).__name__}: "
+                f"{first_line(error.__cause__)}): get it again, for it may be incomplete or "
+                "damaged, or else of a kind that transformers does not know."
             ) from error.__cause__
         raise

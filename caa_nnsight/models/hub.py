@@ -56,7 +56,7 @@ def download_snapshot(
 ) -> Path:
     """Download what is needed to load `repo` and return its folder in the Hub's cache.
 
-    The revision is resolved to a commit once, and every file comes from that commit. Python files
+    The revision is resolved to a commit, and every file comes from that commit. Python files
     of the repository's own come too, to be read; nothing runs them without trust_remote_code.
 
     Raises:
@@ -70,7 +70,8 @@ def download_snapshot(
         wanted = _wanted_files(repo, info)
         sizes = [file.size or 0 for file in info.siblings or () if file.rfilename in wanted]
         say(f"Downloading {repo} from the Hugging Face Hub ({sum(sizes) / 1e6:.0f} MB)")
-        return Path(snapshot_download(repo, revision=info.sha, allow_patterns=sorted(wanted)))
+        # By the revision's own name, not its commit: the cache then knows the name when offline.
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=sorted(wanted)))
 
 
 def _reach(repo: str, revision: str | None) -> ModelInfo:

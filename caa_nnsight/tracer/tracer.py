@@ -305,7 +305,7 @@ class Tracer:
                 out of range.
         """
         check_fits(steerings, self._model.num_layers, self._model.hidden_size)
-        if max_new_tokens < 1 or temperature < 0 or not 0 < top_p <= 1 or batch_size < 1:
+        if max_new_tokens < 1 or batch_size < 1 or not (temperature >= 0 and 0 < top_p <= 1):
             raise SteeringError(
                 "Generation needs max_new_tokens and batch_size of at least 1, a temperature of "
                 f"at least 0 and top_p in (0, 1], but got {max_new_tokens}, {batch_size}, "

@@ -99,11 +99,13 @@ def generate_ids(
         warnings.filterwarnings("ignore", message=".*was never reached", category=UserWarning)
         with lm.generate(**settings) as tracer:
             with tracer.invoke(encoding):
-                for step in tracer.iter[:]:
-                    # With a cache only the newest token passes, so every step is edited.
-                    index = prompt_index if step == 0 else token_index
-                    for layer, stages in table.items():
-                        apply_edits(block_hidden(layers[layer].output), stages, index)
+                # Without an edit the loop would wait for nothing, and so would never end.
+                if table:
+                    for step in tracer.iter[:]:
+                        # With a cache only the newest token passes, so every step is edited.
+                        index = prompt_index if step == 0 else token_index
+                        for layer, stages in table.items():
+                            apply_edits(block_hidden(layers[layer].output), stages, index)
             with tracer.invoke():
                 ids = tracer.result.save()
     return ids

@@ -145,6 +145,7 @@ def test_unbalanced_pairs_are_stratified_by_default():
 def test_both_orders_uses_every_pair_twice_with_its_choices_exchanged():
     found = extract(tiny(), ALL_A, balance="both_orders")
     assert found.meta.n_pairs == 2 * len(ALL_A)
+    assert found.meta.pair_ids.split() == [pair.id for pair in ALL_A]
     swapped = [pair.swapped() for pair in ALL_A]
     halves = [extract(tiny(), half, balance="none") for half in (ALL_A, swapped)]
     assert_close(found, (halves[0] + halves[1]) / 2)
@@ -174,6 +175,7 @@ def test_every_field_of_the_metadata_is_filled():
     assert (meta.method, meta.balance) == ("mean_difference", "stratify")
     assert meta.system_prompt == "Be brief."
     assert meta.data_hash == pairs_hash(PAIRS)
+    assert meta.pair_ids.split() == [pair.id for pair in PAIRS]
     assert meta.template_hash == template_hash(tiny().tokenizer)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", meta.created)
     assert re.search(r"\bnnsight==\d", meta.versions)
@@ -240,5 +242,5 @@ def test_a_layer_that_the_model_does_not_have_is_refused_with_its_range(layer, m
 
 
 def test_no_layers_at_all_are_refused():
-    with pytest.raises((SteeringError, VectorError), match="at least one"):
+    with pytest.raises(VectorError, match="no layers"):
         extract(tiny(), PAIRS, layers=[])

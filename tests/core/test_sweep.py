@@ -6,11 +6,12 @@ import pytest
 
 from caa_nnsight import sweep
 from caa_nnsight.errors import SteeringError, VectorError
+from caa_nnsight.extraction import extract
 from caa_nnsight.prompts import choice_prompt
 from caa_nnsight.shards import Shards
 from caa_nnsight.sweep import SCORE_COLUMNS, score
 from caa_nnsight.vectors import SteeringVectors, VectorMeta, random_like
-from tests.core.examples import made_up_pairs, tiny
+from tests.core.examples import made_up_pair, made_up_pairs, tiny
 from tests.oracle import Oracle
 from tests.parity.cases import random_vector
 from tests.tiny_models import LAYERS
@@ -19,7 +20,7 @@ PAIRS = made_up_pairs(5)
 VECTORS = SteeringVectors(
     {layer: random_vector(layer) for layer in range(LAYERS)}, VectorMeta(behavior="tea")
 )
-NAMED = {"behavior": VECTORS, "random-0": random_like(VECTORS, 0)}
+NAMED = {"behavior": VECTORS, "random-0": random_like(VECTORS, 7)}
 FIGURES = ["logprob_matching", "logprob_other", "p_match", "log_odds", "mass"]
 
 
@@ -261,13 +262,29 @@ def test_a_multiplier_that_is_not_finite_is_refused(multiplier):
 
 
 def test_a_multiplier_so_large_that_the_model_overflows_is_refused_by_its_value():
-    with pytest.raises(SteeringError, match=r"1e\+38.*smaller"):
-        score(tiny(), PAIRS, VECTORS, layers=[1], multipliers=[0, 1, 1e38])
+    with pytest.raises(SteeringError, match=r"overflow .* 1e\+39: use smaller"):
+        score(tiny(), PAIRS, VECTORS, layers=[1], multipliers=[0, 1, 1e39])
 
 
 def test_a_layer_without_a_vector_is_refused():
     with pytest.raises(VectorError, match="layer 2"):
         score(tiny(), PAIRS, VECTORS.select([1]), layers=[1, 2])
+
+
+@pytest.mark.parametrize("split", ["held_out", "validation"])
+def test_items_that_a_vector_was_made_from_are_refused_as_tests(split):
+    made = extract(tiny(), made_up_pairs(4), layers=[1])
+    with pytest.raises(VectorError, match="2 of the 3 items .*Question 2"):
+        score(tiny(), made_up_pairs(3, first=2), made, split=split)
+    combined = made + extract(tiny(), made_up_pairs(4, first=6), layers=[1])
+    with pytest.raises(VectorError, match="1 of the 1 items"):
+        score(tiny(), [made_up_pair(7).swapped()], combined, split=split)
+
+
+def test_items_that_a_vector_was_made_from_can_be_looked_at_as_what_they_are():
+    made = extract(tiny(), made_up_pairs(4), layers=[1])
+    found = score(tiny(), made_up_pairs(4), made, split="generation")
+    assert set(found["split"]) == {"generation"}
 
 
 def test_every_named_set_must_fit_the_model():

@@ -22,6 +22,7 @@ META = VectorMeta(
     method="mean_difference",
     balance="stratify",
     n_pairs=12,
+    pair_ids="aaa bbb",
     system_prompt="Be brief.\nBe kind, «wärmer».",
     data_hash="d" * 64,
     template_hash="t" * 64,
@@ -157,11 +158,12 @@ def test_normalizing_across_refuses_nothing_and_unlike_sets():
 
 
 def test_a_combination_names_its_parts_and_claims_only_what_they_share():
-    made = vectors(0, behavior="tea", n_pairs=12, data_hash="one") - vectors(
-        1, behavior="rain", n_pairs=8, data_hash="other", created="later"
+    made = vectors(0, behavior="tea", n_pairs=12, data_hash="one", pair_ids="a b c") - vectors(
+        1, behavior="rain", n_pairs=8, data_hash="other", pair_ids="b d", created="later"
     )
     assert made.meta.behavior == "(tea) - (rain)"
     assert made.meta.n_pairs == 20
+    assert made.meta.pair_ids == "a b c d"
     assert made.meta.data_hash == made.meta.created == ""
     assert made.meta.model == "tiny"
     assert made.meta.template_hash == META.template_hash

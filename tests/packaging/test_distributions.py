@@ -126,9 +126,7 @@ def test_the_source_archive_holds_what_a_developer_needs(built):
     wanted |= {"constraints.txt", "pyproject.toml", "docs/conf.py", "docs/index.md"}
     wanted |= {"tests/conftest.py", "tests/packaging/test_distributions.py"}
     wanted |= {file.relative_to(ROOT).as_posix() for file in modules_on_disk().values()}
-    wanted |= {
-        file.relative_to(ROOT).as_posix() for file in (ROOT / "behaviors").rglob("*.jsonl")
-    }
+    wanted |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "behaviors").rglob("*.jsonl")}
     assert wanted - names == set()
 
 
@@ -136,17 +134,16 @@ def test_the_installed_wheel_works_in_an_empty_folder_and_in_a_checkout(built, t
     installed = tmp_path / "installed"
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as archive:
         archive.extractall(installed)
+    libraries = Path(pytest.__file__).parents[1]
     code = (
-        "import sys; sys.path.append(sys.argv[1]); "
+        f"import sys; sys.path += [{str(libraries)!r}, {str(installed)!r}]; "
         "import caa_nnsight.behaviors.refusal as room, caa_nnsight.analysis; "
         "print(len(room.Refusal().load_pairs()))"
     )
     for folder in (tmp_path, ROOT):
-        # -S keeps this environment's own, editable installation out; the libraries come by path.
-        libraries = str(Path(pytest.__file__).parents[1])
+        # -S keeps this environment's own, editable installation out.
         done = subprocess.run(
-            [sys.executable, "-S", "-c", f"import sys; sys.path.append({libraries!r}); {code}"]
-            + [str(installed)],
+            [sys.executable, "-S", "-c", code],
             cwd=folder,
             capture_output=True,
             text=True,

@@ -1,0 +1,65 @@
+"""Reading the Markdown pages: their code blocks, tables, sections and links."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.packaging.project import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+
+_FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and the line of the page where the text begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text("utf-8")
+    return [
+        Block(match[1], match[2], text[: match.start(2)].count("\n") + 1)
+        for match in _FENCE.finditer(text)
+    ]
+
+
+def python_blocks(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if block.language == "python"]
+
+
+def run_blocks(page: Path, code: list[Block], replace: dict[str, str] | None = None) -> dict:
+    """Run blocks one after the other in one namespace, with the page's own line numbers."""
+    namespace = {"__name__": f"page_{page.stem}"}
+    for block in code:
+        text = block.text
+        for old, new in (replace or {}).items():
+            text = text.replace(old, new)
+        padded = "\n" * (block.line - 1) + text
+        exec(compile(padded, str(page), "exec"), namespace)
+    return namespace
+
+
+def sections(page: Path) -> dict[str, str]:
+    """Title -> text, for the headings of the second level."""
+    parts = re.split(r"^## (.+)$", page.read_text("utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """Cells of every table row in a text, without headings and rules."""
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    rules = {index for index, row in enumerate(cells) if set("".join(row)) <= set("-: ")}
+    return [row for index, row in enumerate(cells) if not {index, index + 1} & rules]
+
+
+def code_spans(text: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", text)

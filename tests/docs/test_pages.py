@@ -1,0 +1,102 @@
+"""The pages say what is true: code that runs, links that lead somewhere, tables in step."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import caa_nnsight
+import caa_nnsight.analysis
+from caa_nnsight import errors
+from caa_nnsight.analysis import effect, example_scores, summarize
+from caa_nnsight.generation import GENERATION_COLUMNS
+from caa_nnsight.sweep import SCORE_COLUMNS
+from tests.docs.pages import PAGES, code_spans, python_blocks, run_blocks, sections, table_rows
+from tests.packaging.project import ROOT, modules_on_disk
+
+DOCS = ROOT / "docs"
+
+
+def with_code() -> list:
+    pages = [page for page in PAGES if page.parent == DOCS and python_blocks(page)]
+    needs_weights = [any("load(" in b.text for b in python_blocks(page)) for page in pages]
+    return [
+        pytest.param(page, id=page.stem, marks=[pytest.mark.weights] if weights else [])
+        for page, weights in zip(pages, needs_weights, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("page", with_code())
+def test_the_python_on_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_blocks(page, python_blocks(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_files_that_exist(page):
+    text = re.sub(r"<!--.*?-->", "", page.read_text("utf-8"), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    local = [link for link in links if not link.startswith(("http://", "https://"))]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_and_targets_named_on_a_page_exist(page):
+    roots = ("docs/", "tests/", "caa_nnsight/", "behaviors/", "analysis/", ".ci/")
+    named = [span for span in code_spans(page.read_text("utf-8")) if span.startswith(roots)]
+    paths = [span for span in named if not re.search(r"[A-Z*]{2}|[ <]", span)]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_api_page_covers_every_public_name_and_no_other():
+    page = (DOCS / "api.md").read_text("utf-8")
+    core, analysis = page.split(".. currentmodule:: caa_nnsight.analysis")
+    entry = r"^\.\. (?:autofunction|autoclass|autoexception|data):: (\w+)"
+    assert sorted(re.findall(entry, core, re.MULTILINE)) == sorted(caa_nnsight.__all__)
+    documented = re.findall(entry, analysis, re.MULTILINE)
+    assert sorted(documented) == sorted(caa_nnsight.analysis.__all__)
+
+
+def columns(title: str) -> list[str]:
+    rows = table_rows(sections(DOCS / "frames.md")[title])
+    return [name for row in rows for name in code_spans(row[0])]
+
+
+def test_the_columns_of_the_frames_are_documented_in_order():
+    assert columns("Score frame") == list(SCORE_COLUMNS)
+    assert columns("Generation frame") == list(GENERATION_COLUMNS)
+
+
+def test_the_columns_of_the_tables_are_documented():
+    scores = example_scores()
+    assert sorted(columns("Summary frame")) == sorted(summarize(scores).columns)
+    assert sorted(columns("Effect frame")) == sorted(effect(scores).columns)
+
+
+def test_every_kind_of_error_is_documented():
+    kinds = [
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.CAAError)
+    ]
+    page = (DOCS / "errors.md").read_text("utf-8")
+    assert [name for name in kinds if name not in page] == []
+
+
+def test_every_module_of_the_core_has_its_place_in_the_architecture():
+    text = (DOCS / "architecture.md").read_text("utf-8")
+    named = set(code_spans(text))
+    missing = []
+    for module in modules_on_disk():
+        parts = module.split(".")[1:]
+        if not parts or parts[0] in ("behaviors", "analysis", "errors", "cli"):
+            continue
+        short = parts[-1] if parts[0] == "tracer" else parts[0]
+        if not {short, f"{short}/", f"caa_nnsight/{short}/", f"caa_nnsight/{short}.py"} & named:
+            missing.append(module)
+    assert sorted(set(missing) - set(HELPERS)) == []
+
+
+# Small helpers that say themselves what they are.
+HELPERS = ("caa_nnsight.progress", "caa_nnsight.suggest", "caa_nnsight.versions")

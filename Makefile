@@ -29,7 +29,7 @@ run: $(INSTALLED)
 	@$(BIN)/caa run refusal --limit 100 --out $(OUT)
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(TOOLS)
 	@$(BIN)/ruff check .

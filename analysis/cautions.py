@@ -20,6 +20,8 @@ from .words import count, interval, number, percent, signed, split_name, times
 LOW_MASS = 0.2
 FEW_ITEMS = 20
 FEW_VECTORS = 3
+NOTABLE_SHARE = 0.1  # of the effect, had by the random vectors on average
+STRONG_SHARE = 0.5  # of the effect, had by a single random vector
 
 
 def warnings_for(scores: pd.DataFrame) -> list[str]:
@@ -124,20 +126,22 @@ def _control_at(layer: int, kinds: pd.DataFrame, low: float, high: float) -> lis
             f"the random vectors were not scored at layer {layer} with multipliers {times(low)} "
             f"and {times(high)}, so there is no control there; score them at both."
         ]
-    if control["excludes_zero"]:
+    own = kinds.loc[BEHAVIOR_VECTOR] if BEHAVIOR_VECTOR in kinds.index else None
+    share = abs(control["change"] / own["change"]) if own is not None and own["change"] else 1
+    if control["excludes_zero"] and share >= NOTABLE_SHARE:
         bounds = interval(control["change_low"], control["change_high"], plus=True)
         found.append(
             f"random vectors move the answers too: at layer {layer} they change the log-odds by "
             f"{signed(control['change'])} on average (95% interval {bounds}) from multiplier "
             f"{times(low)} to {times(high)}."
         )
-    if BEHAVIOR_VECTOR in kinds.index and kinds.loc[BEHAVIOR_VECTOR, "excludes_zero"]:
-        own, largest = abs(kinds.loc[BEHAVIOR_VECTOR, "change"]), control["change_max_abs"]
-        if largest >= own / 2:
+    if own is not None and own["excludes_zero"]:
+        ratio = control["change_max_abs"] / abs(own["change"])
+        if ratio >= STRONG_SHARE:
             found.append(
-                f"one random vector changes the log-odds at layer {layer} by {number(largest)}, "
-                f"{percent(largest / own)} of what the behavior's vector does; that much may be "
-                "had from any vector of this length."
+                f"one random vector changes the log-odds at layer {layer} by "
+                f"{number(control['change_max_abs'])}, {percent(ratio)} of what the behavior's "
+                "vector does; that much may be had from any vector of this length."
             )
     return found
 

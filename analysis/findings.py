@@ -24,6 +24,9 @@ from .words import count, interval, number, percent, signed, split_name, times
 SMALL_CHANGE = 0.1
 """Log-odds below which an effect is called small: about 2.5 percentage points near even odds."""
 
+LARGE_SHARE = 0.25
+"""If random vectors have this share of the effect on average, it is only partly the vector's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -42,7 +45,10 @@ def conclude(scores: pd.DataFrame, layer: int, *, seed: int = 0) -> Finding:
 
     "yes" asks for all of these: the change in log-odds from the low to the high multiplier (-1 and
     1 where they were scored) has a 95% interval above zero, no random vector changes it as much,
-    the random vectors' interval includes zero, and the effect has its sign in both letter groups.
+    the random vectors don't move it reliably by a quarter as much, and the effect has its sign in
+    both letter groups. A random direction is as likely as its opposite, so that from -m to m
+    random vectors change nothing on average: one control in twenty has an interval beside zero by
+    chance, and its size decides.
 
     Args:
         scores: a score frame with held-out rows of one behavior at `layer`.
@@ -106,7 +112,7 @@ def _verdict(row: pd.Series, control: pd.Series | None) -> tuple[str, str]:
         return "partly", f"{start} one random vector is too small a control to be sure."
     if min(row["change_letter_a"], row["change_letter_b"]) <= 0:
         return "partly", f"{start} only for one answer letter: it may be about letters."
-    if control["excludes_zero"]:
+    if control["excludes_zero"] and abs(control["change"]) >= LARGE_SHARE * row["change"]:
         return "partly", f"{start} random vectors move them too, though less."
     if row["change"] < SMALL_CHANGE:
         return "yes", f"It worked, but the effect is small: the answers move toward {name}."

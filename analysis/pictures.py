@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .effects import effect
-from .figures import plot_accuracy_curve, plot_layer_curve, plot_multiplier_curve
-from .frame import BEHAVIOR_VECTOR, CONTROL_KIND, first_condition, vector_kind
+from .curves import draw_accuracy_curve, draw_layer_curve, draw_multiplier_curve
+from .evidence import Evidence, one_condition
+from .frame import BEHAVIOR_VECTOR, CONTROL_KIND, vector_kind
 from .run_folder import RunFolder
 from .style import DARK, DPI, HEIGHT, LIGHT, WIDTH, Theme
-from .summary import summarize
 from .words import count, number, percent, signed, times
 
 
@@ -32,45 +31,42 @@ class Figure:
     height: int = round(HEIGHT * 100)
 
 
-def draw(run: RunFolder) -> list[tuple[Figure, bytes]]:
+def draw(run: RunFolder, evidence: Evidence) -> list[tuple[Figure, bytes]]:
     """Draw every figure that the run's scores allow, with its light PNG for the figures' folder."""
-    held_out = run.scores[(run.scores["split"] == "held_out") & (run.scores["layer"] == run.layer)]
-    validation = run.scores[
-        (run.scores["split"] == "validation") & (run.scores["vector"] == BEHAVIOR_VECTOR)
-    ]
-    own = held_out[held_out["vector"] == BEHAVIOR_VECTOR]
-    n_items = count(own["item"].nunique(), "held-out item")
-    at = f"{n_items}, layer {run.layer}"
+    table = one_condition(evidence.summary)
+    own = table[table["vector"] == BEHAVIOR_VECTOR]
+    at = f"{count(own['n_items'].iloc[0], 'held-out item')}, layer {run.layer}"
     pictures = [
         _picture(
             "multiplier_curve",
-            lambda theme: plot_multiplier_curve(held_out, run.layer, theme=theme),
+            lambda theme: draw_multiplier_curve(table, None, theme),
             f"Mean probability of the matching answer among the two answers ({at}; the bands "
             "are named above the plot). A flat line would mean that steering does nothing.",
-            _curve_alt(held_out, "p_match"),
+            _curve_alt(table, "p_match"),
         )
     ]
-    if own["order"].nunique() == 2:
+    if table["accuracy"].notna().all():
         pictures.append(
             _picture(
                 "accuracy_curve",
-                lambda theme: plot_accuracy_curve(held_out, run.layer, theme=theme),
+                lambda theme: draw_accuracy_curve(table, None, theme),
                 "Order-averaged accuracy: share of items on which the model prefers the matching "
                 f"answer once both orders of the choices are averaged ({at}). A liking for one "
                 "letter cancels out here.",
-                _curve_alt(held_out, "accuracy"),
+                _curve_alt(table, "accuracy"),
             )
         )
-    if validation["layer"].nunique() > 1 and validation["multiplier"].nunique() > 1:
-        marked = run.layer if run.layer in set(validation["layer"]) else None
+    layers = evidence.layers
+    if len(layers) > 1:
+        marked = run.layer if run.layer in set(layers["layer"]) else None
+        n_items = count(layers["n_items"].iloc[0], "validation item")
         pictures.append(
             _picture(
                 "layer_curve",
-                lambda theme: plot_layer_curve(run.scores, marked, theme=theme),
+                lambda theme: draw_layer_curve(layers, marked, None, theme),
                 "Change in the log-odds of the matching answer by steered layer, on the "
-                f"{count(validation['item'].nunique(), 'validation item')} that the layer was "
-                "picked on.",
-                _layer_alt(validation),
+                f"{n_items} that the layer was picked on.",
+                _layer_alt(layers),
             )
         )
     return pictures
@@ -94,9 +90,7 @@ def _data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-def _curve_alt(held_out: pd.DataFrame, measure: str) -> str:
-    condition = first_condition(held_out)
-    table = summarize(held_out[held_out["condition"] == condition], n_resamples=2)
+def _curve_alt(table: pd.DataFrame, measure: str) -> str:
     write = number if measure == "p_match" else percent
     own = table[table["vector"] == BEHAVIOR_VECTOR]
     points = ", ".join(
@@ -112,14 +106,10 @@ def _curve_alt(held_out: pd.DataFrame, measure: str) -> str:
     return f"Line chart. Behavior vector: {points}{control}."
 
 
-def _layer_alt(validation: pd.DataFrame) -> str:
-    low, high = validation["multiplier"].min(), validation["multiplier"].max()
-    condition = first_condition(validation)
-    rows = validation[validation["condition"] == condition]
-    changes = effect(rows, low, high, n_resamples=2).dropna(subset="change")
-    best = changes.loc[changes["change"].idxmax()]
+def _layer_alt(layers: pd.DataFrame) -> str:
+    best = layers.loc[layers["change"].idxmax()]
     return (
-        f"Line chart over layers {changes['layer'].min()} to {changes['layer'].max()}: the change "
+        f"Line chart over layers {layers['layer'].min()} to {layers['layer'].max()}: the change "
         f"is largest at layer {best['layer']}, {signed(best['change'])}, and smallest "
-        f"{signed(changes['change'].min())}."
+        f"{signed(layers['change'].min())}."
     )

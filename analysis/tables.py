@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .frame import NO_PROMPT
-from .words import number, percent, signed, times
+from .words import interval, number, percent, signed, times
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +137,4 @@ def _change(value: float) -> Cell:
 
 
 def _bounds(low: float, high: float, *, plus: bool = False) -> Cell:
-    write = signed if plus else number
-    return Cell("n/a" if pd.isna(low) else f"{write(low)} … {write(high)}", low)
+    return Cell("n/a" if pd.isna(low) else interval(low, high, plus=plus), low)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+_MOST_DIGITS = 4
+
 
 def number(value: float, digits: int = 2) -> str:
     """Return a number with a true minus sign, or "n/a" where there is none.
@@ -55,9 +57,13 @@ def percent(share: float) -> str:
 def interval(low: float, high: float, digits: int = 2, *, plus: bool = False) -> str:
     """Return an interval's bounds; `plus` writes them as changes.
 
-    >>> interval(0.58, 0.784), interval(-0.07, 0.11, plus=True)
-    ('0.58 to 0.78', '−0.07 to +0.11')
+    A bound that isn't zero never reads as zero: the interval's sides must stay visible.
+
+    >>> interval(0.58, 0.784), interval(-0.07, 0.11, plus=True), interval(-0.04, -0.0014)
+    ('0.58 to 0.78', '−0.07 to +0.11', '−0.040 to −0.001')
     """
+    while digits < _MOST_DIGITS and any(v and round(v, digits) == 0 for v in (low, high)):
+        digits += 1
     write = signed if plus else number
     return f"{write(low, digits)} to {write(high, digits)}"
 

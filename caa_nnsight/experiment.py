@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import BehaviorError, SteeringError
+from caa_nnsight.methods import get_method
 from caa_nnsight.models.aliases import DEFAULT_MODEL
+from caa_nnsight.pairs import balance_letters
 from caa_nnsight.progress import Steps, progress_steps
 from caa_nnsight.runs import RunFolder
 from caa_nnsight.versions import library_versions
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 # The layer is picked by what it does between these two on validation items.
 PICKING_MULTIPLIERS = (-1.0, 0.0, 1.0)
 MIN_GENERATION_PAIRS = 8
+# Seeds are multiplied for the controls, and torch takes 64 bits.
+MAX_SEED = 2**31 - 1
 PROMPTS_PER_SHARD = 5
 
 
@@ -100,6 +104,10 @@ class RunSettings:
                 raise SteeringError(
                     f"--{name.replace('_', '-')} must be at least {least}, but is {value}."
                 )
+        if not 0 <= self.seed <= MAX_SEED:
+            raise SteeringError(f"--seed must lie between 0 and {MAX_SEED}, but is {self.seed}.")
+        get_method(self.method)
+        balance_letters((), self.balance)
         if not 0 < self.validation < 1:
             raise SteeringError(
                 f"The validation share must lie between 0 and 1, but is {self.validation}."
@@ -113,7 +121,7 @@ class RunSettings:
             if value == spec.default:
                 continue
             if isinstance(value, tuple):
-                value = ",".join(f"{each:g}" for each in value)
+                value = ",".join(_short(each) for each in value)
             # With "=", a value such as -2,2 isn't taken for a flag.
             words.append(f"--{spec.name.replace('_', '-')}={value}")
         return shlex.join(words)
@@ -168,6 +176,8 @@ def run(settings: RunSettings, out: str | Path | None = None, *, quiet: bool = F
             open_ended=settings.open_ended_prompts,
         )
     parts = _divide(behavior, settings)
+    # Letters that can't be balanced are refused before the model is loaded.
+    balance_letters(parts.generation, settings.balance, settings.seed)
     with progress_steps(quiet) as steps:
         with steps.step("load the model"):
             model = load(
@@ -357,6 +367,11 @@ def _divide(behavior: Behavior, settings: RunSettings) -> _Parts:
     while order and len(validation) < wanted:
         validation += questions[order.pop()]
     generation = [pair for question in order for pair in questions[question]]
+    if not generation:
+        raise SteeringError(
+            f"--validation {settings.validation} leaves none of the {len(split.generation)} pairs "
+            "to extract from: give a smaller share."
+        )
     return _Parts(generation, validation, list(split.held_out))
 
 
@@ -371,6 +386,12 @@ def _candidates(settings: RunSettings, model: Model) -> list[int]:
     if not layers:
         raise SteeringError("--layers names no layer: give at least one, such as 13 or 10-16.")
     return layers
+
+
+def _short(number: float) -> str:
+    """The shortest text that reads back as the same number."""
+    text = f"{number:g}"
+    return text if float(text) == number else repr(number)
 
 
 def _default_folder(settings: RunSettings, identity: dict) -> Path:

@@ -27,16 +27,13 @@ def write_tensors(
 ) -> Path:
     """Write a safetensors file in one step.
 
+    The bytes are written here: what safetensors writes by itself only its owner may read, and
+    a full disk is an error of its own there.
+
     Raises:
-        OSError: it can't be written, such as on a full disk.
+        OSError: it can't be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    def write(temporary: Path) -> None:
-        try:
-            save_file(dict(tensors), temporary, metadata and dict(metadata))
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-
-    return write_atomically(path, write)
+    content = save(dict(tensors), metadata and dict(metadata))
+    return write_atomically(path, lambda temporary: temporary.write_bytes(content))

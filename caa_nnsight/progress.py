@@ -1,13 +1,98 @@
-"""Progress bars on standard error, with the time left; quiet where nobody looks."""
+"""What the user sees while work goes on: bars on a terminal, else one line per step.
+
+Everything goes to standard error, so that a command's output stays clean.
+"""
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from functools import lru_cache
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Progress = Callable[[int, int], None]
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def stderr_console() -> Console:
+    """The one console on standard error: displays that share it nest, others overwrite each other.
+
+    It keeps the stream that is there now, so it goes on working while `sys.stderr` is redirected.
+    """
+    return _console_on(getattr(sys.stderr, "rich_proxied_file", sys.stderr))
+
+
+@lru_cache(maxsize=1)
+def _console_on(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream)
+
+
+def say(text: str) -> None:
+    """Print one line to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def byte_bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar over `total` bytes; call the yielded function with the bytes done so far."""
+    if not _on_terminal():
+        say(f"{text} ({total / 1e6:.0f} MB)")
+        yield lambda done: None
+        return
+
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr_console()) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda done: progress.update(task, completed=min(done, total))
+        progress.update(task, completed=total)
+
+
+@contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """Show that a step of unknown length is under way, and how long it has taken.
+
+    What other libraries write to standard error meanwhile is dropped: their own bars would
+    fight with this one. Their errors are exceptions and pass through.
+    """
+    if not _on_terminal():
+        say(text)
+        with redirect_stderr(io.StringIO()):
+            yield
+        return
+
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=stderr_console()) as progress:
+        progress.add_task(text, total=None)
+        with redirect_stderr(io.StringIO()):
+            yield
 
 
 class Steps:
@@ -26,7 +111,7 @@ class Steps:
         """Show a bar while the block runs; the block calls what it gets with (done, total)."""
         began = time.monotonic()
         if self._bars is None:
-            print(f"{label} ...", file=sys.stderr, flush=True)
+            say(f"{label} ...")
             yield lambda done, total: None
         else:
             task = self._bars.add_task(label, total=None)
@@ -39,10 +124,9 @@ class Steps:
 @contextmanager
 def progress_steps(quiet: bool = False) -> Iterator[Steps]:
     """Steps with bars on a terminal, and a line per step elsewhere."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not _on_terminal():
         yield Steps()
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -59,5 +143,5 @@ def progress_steps(quiet: bool = False) -> Iterator[Steps]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Progress(*columns, console=stderr_console()) as bars:
         yield Steps(bars)

@@ -1,30 +1,78 @@
-"""How far the package is from the oracle, by family: `python -m tests.parity_table`."""
+"""How far the package is from the oracle, by family: `python -m tests.parity_table`.
+
+Differences are relative, the largest over all rows, layers, tokens and steerings; those of
+the closed form are absolute, for its answers are exact and some are 0.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
 import torch
 
-from tests.parity import cases
+from tests.closed_form import LAYERS
+from tests.parity import cases, closed_form_cases, text_cases
 from tests.tiny_models import FAMILIES
 
-HEADS = ("family", "activation", "logits", "choice score", "packed choice score", "generation")
+HEADS = ("", "activation", "logits", "choice score", "packed choice score", "generation")
 
 
-def table_row(family: str) -> list[str]:
-    """Largest relative differences of one family; tokens that differ, for generation."""
+def same(found: Sequence[object], expected: Sequence[object]) -> str:
+    """How many continuations are identical."""
+    equal = sum(a == b for a, b in zip(found, expected, strict=True))
+    return f"{equal} of {len(expected)} identical"
+
+
+def family_row(family: str) -> list[str]:
+    """One family of models against the oracle."""
     of = cases.case(family)
-    logits = max(cases.logit_difference(of, steering) for steering in cases.STEERINGS.values())
-    packed = cases.choice_difference(of, "packed") if of.tracer.packs else None
+    packs = of.tracer.packs
     found, expected = cases.generated(of), cases.ids_of(cases.oracle_generations(family))
-    texts = [pair for row in zip(found, expected, strict=True) for pair in zip(*row, strict=True)]
     return [
         family,
-        f"{cases.activation_difference(of):.1e}",
-        f"{logits:.1e}",
-        f"{cases.choice_difference(of, 'plain'):.1e}",
-        "not packed" if packed is None else f"{packed:.1e}",
-        f"{sum(a == b for a, b in texts)} of {len(texts)} the same",
+        f"{cases.activation_difference(of):.0e}",
+        f"{max(cases.logit_difference(of, s) for s in cases.STEERINGS.values()):.0e}",
+        f"{cases.choice_difference(of, 'plain'):.0e}",
+        f"{cases.choice_difference(of, 'packed'):.0e}" if packs else "takes the plain way",
+        same(list(chain(*found)), list(chain(*expected))),
     ]
+
+
+def closed_form_row() -> list[str]:
+    """The model of hand-set weights against its formulas."""
+    layers = range(LAYERS)
+    return [
+        "closed form",
+        f"{max(closed_form_cases.activation_difference(i) for i in layers):.0e}",
+        f"{max(closed_form_cases.logit_difference(i) for i in layers):.0e}",
+        f"{max(closed_form_cases.choice_difference(i, 'plain') for i in layers):.0e}",
+        f"{max(closed_form_cases.choice_difference(i, 'packed') for i in layers):.0e}",
+        same(*closed_form_cases.generated_and_known()),
+    ]
+
+
+def text_row(kind: str, template: str) -> list[str]:
+    """One tokenizer and template from text on; activations are those of extracted vectors."""
+    reads = {"joined": "joins `(A`", "apart": "keeps `(` and `A` apart"}[kind]
+    return [
+        f"tokenizer {reads}, template {template}",
+        f"{text_cases.extraction_difference(kind, template, 'both_orders'):.0e}",
+        "",
+        f"{text_cases.choice_difference(kind, template, 'plain'):.0e}",
+        f"{text_cases.choice_difference(kind, template, 'packed'):.0e}",
+        same(*text_cases.generated_texts(kind, template)),
+    ]
+
+
+def rows() -> Iterator[list[str]]:
+    """All rows of the table."""
+    yield closed_form_row()
+    for kind in ("joined", "apart"):
+        for template in ("system", "no_system", "base"):
+            yield text_row(kind, template)
+    for family in FAMILIES:
+        yield family_row(family)
 
 
 def main() -> None:
@@ -32,8 +80,8 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| " + " | ".join(HEADS) + " |")
     print("|" + "---|" * len(HEADS))
-    for family in FAMILIES:
-        print("| " + " | ".join(table_row(family)) + " |", flush=True)
+    for row in rows():
+        print("| " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":

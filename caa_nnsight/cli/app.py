@@ -64,17 +64,12 @@ def _show_warning(message, category, *_: object, **__: object) -> None:
 def main() -> None:
     """Run `caa`; a mistake gets one sentence on standard error and exit code 2."""
     try:
-        app()
+        app(prog_name="caa")
     except CAAError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(
-            "Stopped. The same command goes on where this one was.",
-            file=sys.stderr,
-        )
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader, such as `head`, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        # A full disk, or a file that may not be read: not ours to foresee, but no bug either.
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"Error: {error.strerror or error}{where}.", file=sys.stderr)
+        sys.exit(2)

@@ -77,7 +77,7 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.
 DtypeOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 LayersOption = Annotated[str | None, typer.Option(help="Layers such as 13, 8,12 or 10-16.")]
 MultipliersOption = Annotated[str, typer.Option(help="Multipliers such as -2,-1,0,1,2.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of every random choice.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of every random choice.")]
 PairsOption = Annotated[
     str | None, typer.Option(help="Use the contrast pairs in this file instead.")
 ]

@@ -11,6 +11,10 @@ from caa_nnsight.cli import options as opt
 from caa_nnsight.errors import RunError, SteeringError
 
 VectorsArgument = Annotated[Path, typer.Argument(help="A vector file that `caa extract` wrote.")]
+# The same split for `extract` and `score`, so that nothing is tested on what made the vector.
+HeldOutOption = Annotated[
+    int | None, typer.Option(help="Number of held-out items, all by default.")
+]
 
 
 def extract(
@@ -27,6 +31,8 @@ def extract(
     ] = "stratify",
     system_prompt: Annotated[str | None, typer.Option(help="Put before every question.")] = None,
     pairs: opt.PairsOption = None,
+    held_out: HeldOutOption = None,
+    held_out_pairs: opt.HeldOutPairsOption = None,
     seed: opt.SeedOption = 0,
     device: opt.DeviceOption = "auto",
     dtype: opt.DtypeOption = "auto",
@@ -36,10 +42,10 @@ def extract(
 ) -> None:
     """Extract a behavior's steering vectors into a safetensors file."""
     chosen = opt.parse_layers(layers)
-    found = _behavior(behavior, pairs=pairs)
-    used = found.split(seed=seed, generation=limit).generation
+    found = _behavior(behavior, pairs=pairs, held_out=held_out_pairs)
+    used = found.split(seed=seed, generation=limit, held_out=held_out).generation
     path = out or Path(f"{found.name}.safetensors")
-    _refuse_folderless(path)
+    _refuse_unwritable(path)
     from caa_nnsight.extraction import extract as extract_vectors
     from caa_nnsight.progress import progress_steps
 
@@ -68,11 +74,10 @@ def score(
     layers: opt.LayersOption = None,
     multipliers: opt.MultipliersOption = "-1,0,1",
     model: opt.ModelOption = opt.DEFAULT_MODEL,
-    held_out: Annotated[
-        int | None, typer.Option(help="Held-out items to score, all by default.")
-    ] = None,
+    held_out: HeldOutOption = None,
     controls: Annotated[int, typer.Option(help="Number of random control vectors.")] = 0,
     system_prompt: Annotated[str | None, typer.Option(help="Put before every question.")] = None,
+    pairs: opt.PairsOption = None,
     held_out_pairs: opt.HeldOutPairsOption = None,
     out: opt.OutOption = None,
     seed: opt.SeedOption = 0,
@@ -88,7 +93,7 @@ def score(
     from caa_nnsight.vectors import SteeringVectors, random_like
 
     loaded_vectors = SteeringVectors.load(vectors)
-    items = _behavior(behavior, held_out=held_out_pairs)
+    items = _behavior(behavior, pairs=pairs, held_out=held_out_pairs)
     items = items.split(seed=seed, held_out=held_out).held_out
     from caa_nnsight.progress import progress_steps
     from caa_nnsight.sweep import score as score_items
@@ -110,10 +115,10 @@ def score(
                 condition="system prompt" if system_prompt else "none",
                 progress=progress,
             )
+    write(frame)
     from caa_nnsight.cli.tables import print_scores
 
     print_scores(frame)
-    write(frame)
 
 
 def generate(
@@ -162,10 +167,10 @@ def generate(
                 batch_size=batch_size,
                 progress=progress,
             )
+    write(frame)
     from caa_nnsight.cli.tables import print_frame
 
     print_frame("Answers", frame[["prompt", "layer", "multiplier", "text"]])
-    write(frame)
 
 
 def report(run: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> None:
@@ -178,7 +183,7 @@ def report(run: Annotated[Path, typer.Argument(help="The folder of a finished ru
     print(f"Report: {Path(write_report(run)).resolve()}")
 
 
-def _behavior(name: str, pairs: str | None = None, held_out: str | None = None):
+def _behavior(name: str, pairs: str | None, held_out: str | None):
     from caa_nnsight.registry import get_behavior
 
     behavior = get_behavior(name)
@@ -200,7 +205,7 @@ def _frame_writer(out: Path | None):
         return lambda frame: None
     if out.suffix not in (".parquet", ".csv"):
         raise RunError(f"--out {out} must end in .parquet or .csv.")
-    _refuse_folderless(out)
+    _refuse_unwritable(out)
     from caa_nnsight.files import write_atomically
 
     def write(frame) -> None:
@@ -211,6 +216,8 @@ def _frame_writer(out: Path | None):
     return write
 
 
-def _refuse_folderless(path: Path) -> None:
+def _refuse_unwritable(path: Path) -> None:
     if not path.parent.is_dir():
         raise RunError(f"--out {path} lies in a folder that doesn't exist: create {path.parent}.")
+    if path.is_dir():
+        raise RunError(f"--out {path} is a folder: give the name of a file in it.")

@@ -74,7 +74,11 @@ def run(
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
     )
-    result = run_experiment(settings, out, quiet=quiet)
+    try:
+        result = run_experiment(settings, out, quiet=quiet)
+    except KeyboardInterrupt:
+        typer.echo("Stopped: the same command goes on where this one was.", err=True)
+        raise
     from caa_nnsight.cli.tables import print_run
 
     print_run(result)

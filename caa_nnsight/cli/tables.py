@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 def print_frame(title: str, frame: pd.DataFrame) -> None:
     """A data frame as a table, numbers to three places."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in frame.columns:
         numeric = frame[column].dtype.kind in "fi"
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -33,12 +34,21 @@ def print_scores(scores: pd.DataFrame) -> None:
 
     shown = summarize(scores)
     shown = shown[shown["vector"] == "behavior"]
-    print_frame(
-        "Scores on each item in both orders, with 95 % intervals",
-        shown[["layer", "multiplier", "n_items", "p_match", "p_match_low", "p_match_high"]].assign(
-            accuracy=shown["accuracy"], log_odds=shown["log_odds"], mass=shown["mass"]
-        ),
+    # Short names, so that the table fits into 80 columns.
+    table = shown[["layer"]].assign(
+        m=[f"{multiplier:g}" for multiplier in shown["multiplier"]],
+        items=shown["n_items"],
+        p_match=shown["p_match"],
+        interval=_interval(shown["p_match_low"], shown["p_match_high"], "–"),
+        accuracy=shown["accuracy"],
+        log_odds=shown["log_odds"],
+        mass=shown["mass"],
     )
+    print_frame("Scores on each item in both orders, with 95 % intervals", table)
+
+
+def _interval(low: pd.Series, high: pd.Series, between: str) -> list[str]:
+    return [f"{one:.3f}{between}{other:.3f}" for one, other in zip(low, high, strict=True)]
 
 
 def print_run(result: RunResult) -> None:
@@ -55,8 +65,9 @@ def print_run(result: RunResult) -> None:
     effects = effect(held_out, low=low, high=high)
     print_frame(
         f"Change in log-odds of the matching answer from {low:g} to {high:g}",
-        effects[["vector", "layer", "n_vectors", "change", "change_low", "change_high"]].assign(
-            share_up=effects["share_up"]
+        effects[["vector", "layer", "n_vectors", "change"]].assign(
+            interval=_interval(effects["change_low"], effects["change_high"], " to "),
+            share_up=effects["share_up"],
         ),
     )
     print(f"Layer picked on validation items: {result.picked_layer}")

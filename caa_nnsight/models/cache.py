@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from caa_nnsight.errors import ModelError
-from caa_nnsight.models.progress import say
+from caa_nnsight.progress import say
 
 RECORD_NAME = "caa_model.json"
 

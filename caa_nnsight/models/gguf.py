@@ -20,7 +20,7 @@ from caa_nnsight.models.cache import ModelCache, shown
 from caa_nnsight.models.complaints import explained_load_errors, first_line, require_all_weights
 from caa_nnsight.models.folder import causal_class
 from caa_nnsight.models.packages import sha256_of
-from caa_nnsight.models.progress import spinner
+from caa_nnsight.progress import spinner
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -48,7 +48,7 @@ def unpacked(path: Path, cache: ModelCache) -> tuple[Path, str]:
         with cache.locked(key):
             if cache.record(key) is None:
                 # De-quantized float32 takes at most 8 times a 4-bit file's bytes.
-                cache.require_space(8 * path.stat().st_size, f"Unpacking {shown(path)}")
+                cache.require_space(8 * path.stat().st_size, f"The unpacked model of {shown(path)}")
                 convert(path, cache, key, source=f"gguf:{shown(path)}", digest=digest)
     return cache.folder(key), digest
 

@@ -13,7 +13,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
-from caa_nnsight.models.progress import say
+from caa_nnsight.progress import say
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -50,10 +50,7 @@ def snapshot_commit(folder: Path) -> str:
     return folder.name
 
 
-def download_snapshot(
-    repo: str,
-    revision: str | None = None,
-) -> Path:
+def download_snapshot(repo: str, revision: str | None = None) -> Path:
     """Download what is needed to load `repo` and return its folder in the Hub's cache.
 
     The revision is resolved to a commit, and every file comes from that commit. Python files

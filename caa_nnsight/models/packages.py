@@ -23,7 +23,7 @@ from pathlib import Path
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.aliases import Alias, PackageFile
 from caa_nnsight.models.cache import explained_disk_errors
-from caa_nnsight.models.progress import byte_bar, say
+from caa_nnsight.progress import byte_bar, say
 
 _CHUNK = 1 << 20
 _POLL_SECONDS = 0.2

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from caa_nnsight.analysis import example_scores
 
 LAYER = 14
@@ -27,7 +28,7 @@ def peaked_slopes(layers=range(24), height: float = 0.34) -> dict[int, float]:
     return {layer: height * float(np.exp(-(((layer - LAYER) / 2.2) ** 2))) for layer in layers}
 
 
-def run_scores(slope: float = 0.34, layers=range(8, 20), **changes) -> pd.DataFrame:
+def run_scores(slope: float = 0.34, layers=range(9, 17), **changes) -> pd.DataFrame:
     """Validation rows at every layer and held-out rows at `LAYER`, as a run scores them."""
     shape = {"slope_spread": 0.15, "item_spread": 0.9, "letter_bias": 1.5, "base": -0.25}
     shape |= {"behavior": "refusal"} | changes

@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
-from caa_nnsight.analysis.bootstrap import mean_intervals, two_way_interval
 from scipy import stats
 
+from caa_nnsight.analysis.bootstrap import mean_intervals, two_way_interval
 from caa_nnsight.errors import CAAError
 
 RNG = np.random.default_rng(3)

@@ -4,9 +4,9 @@ import shutil
 import subprocess
 
 import pytest
-from caa_nnsight.analysis import write_report
 from PIL import Image
 
+from caa_nnsight.analysis import write_report
 from tests.analysis.fake_run import run_generations, run_scores, write_run
 from tests.analysis.page import parse
 

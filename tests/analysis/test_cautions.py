@@ -1,6 +1,7 @@
 """Warnings: one for each thing that is wrong, with its figure; none where nothing is."""
 
 import pytest
+
 from caa_nnsight.analysis import example_scores, warnings_for
 
 SOUND = {
@@ -51,6 +52,10 @@ def test_what_is_wrong_is_said_once_with_its_figure(scores, sentences):
     for text, sentence in zip(found, sentences, strict=True):
         assert text.startswith("example, ")
         assert sentence in text
+
+
+def test_a_control_beside_zero_by_next_to_nothing_is_no_reason_to_warn():
+    assert warnings_for(held_out_at_4(random_slope=0.02, random_spread=0.0)) == []
 
 
 def test_mass_that_falls_under_steering_is_said_for_each_multiplier():

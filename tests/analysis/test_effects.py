@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from caa_nnsight.analysis import effect, example_scores
 from scipy import stats
 
+from caa_nnsight.analysis import effect, example_scores
 from caa_nnsight.errors import CAAError
 
 COLUMNS = ["behavior", "split", "condition", "vector", "layer", "low", "high", "n_items"]

@@ -6,6 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+
 from caa_nnsight.analysis import (
     effect,
     example_scores,
@@ -15,8 +17,6 @@ from caa_nnsight.analysis import (
     summarize,
 )
 from caa_nnsight.analysis.style import DARK, LIGHT
-from PIL import Image
-
 from caa_nnsight.errors import CAAError
 
 SLOPES = {3: 0.1, 4: 0.6, 5: 0.2}

@@ -1,8 +1,8 @@
 """The conclusion: right when it worked, when it did not, and when it can't be known."""
 
 import pytest
-from caa_nnsight.analysis import conclude, example_scores
 
+from caa_nnsight.analysis import conclude, example_scores
 from caa_nnsight.errors import CAAError
 
 
@@ -27,6 +27,9 @@ CASES = [
      "be sure."),
     ({"random_slope": 0.2}, "partly",
      "Steering moves the answers toward refusal, but random vectors move them too, though less."),
+    # Reliably beside zero, as one control in twenty is by chance, but too small to matter.
+    ({"random_slope": 0.02, "random_spread": 0.0}, "yes",
+     "It worked: steering moves the answers toward refusal."),
     ({"random_spread": 1.0}, "no",
      "Steering moves the answers toward refusal, but a vector of the same length in a random "
      "direction moves them as much."),
@@ -61,8 +64,8 @@ def test_the_points_give_the_planted_figures():
         "Its mean probability among the two answers is 0.23 at −1, 0.33 unsteered and 0.45 at +1.",
         "40 of 40 items (100%) moved toward the behavior.",
         "Control: 5 random vectors of the same length change them by +0.10 on average (95% "
-        "interval +0.10 to +0.10), the strongest by 0.10 up or down; the behavior's vector does 10.0 "
-        "times as much.",
+        "interval +0.10 to +0.10), the strongest by 0.10 up or down; the behavior's vector does "
+        "10.0 times as much.",
         "With both orders of the choices averaged, the model prefers the matching answer on 0% of "
         "the items at −2, 0% unsteered and 100% at +2.",
         "Unsteered, the two answer letters hold 0.63 of all probability.",

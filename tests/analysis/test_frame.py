@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from caa_nnsight.analysis import example_scores, summarize
 from caa_nnsight.analysis.frame import COLUMNS, check_scores, sort_settings
-
 from caa_nnsight.errors import CAAError
 
 SMALL = example_scores(n_items=3, layers=[3], n_random=1, splits=["held_out"])

@@ -2,8 +2,8 @@
 
 import pandas as pd
 import pytest
-from caa_nnsight.analysis import example_scores, pick_layer
 
+from caa_nnsight.analysis import example_scores, pick_layer
 from caa_nnsight.errors import CAAError
 
 SLOPES = {3: 0.1, 4: 0.2, 7: 0.6, 9: 0.4}

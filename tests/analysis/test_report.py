@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from caa_nnsight.analysis import write_report
 
+from caa_nnsight.analysis import write_report
 from caa_nnsight.errors import RunError
 from tests.analysis.fake_run import (
     ANSWERS,

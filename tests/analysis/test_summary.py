@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from caa_nnsight.analysis import example_scores, summarize
 from scipy import stats
 from scipy.special import expit
 
+from caa_nnsight.analysis import example_scores, summarize
 from caa_nnsight.errors import CAAError
 
 COLUMNS = ["behavior", "split", "condition", "vector", "layer", "multiplier", "n_items", "n_orders"]

@@ -12,7 +12,7 @@ from tests.tiny_models import tiny_model
 from tests.tiny_tokenizers import tiny_tokenizer
 
 THINGS = ("tea", "rain", "hills", "summer", "bread", "maps", "trains", "gardens", "snow", "books")
-PLACES = ("north", "south", "east", "west", "valley", "city", "harbor", "forest", "village", "coast")
+PLACES = ("north", "south", "east", "west", "valley", "city", "harbor", "forest", "park", "coast")
 
 
 def made_up_pair(number: int) -> ContrastPair:

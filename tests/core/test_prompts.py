@@ -1,4 +1,4 @@
-"""Prompts: token ids up to the deciding token, for tokenizers that join `(A` and ones that don't."""
+"""Prompts: ids up to the deciding token, for tokenizers that join `(A` and ones that don't."""
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -135,9 +135,7 @@ def test_a_tokenizer_that_can_t_tell_the_letters_apart_is_refused():
 
 def test_a_system_role_is_used_where_the_template_has_one():
     text = render(tiny_tokenizer("joined", "system"), "Tea?", "Be brief.")
-    assert text == (
-        "<turn>system\nBe brief.<end>\n<turn>user\nTea?<end>\n<turn>assistant\n"
-    )
+    assert text == ("<turn>system\nBe brief.<end>\n<turn>user\nTea?<end>\n<turn>assistant\n")
 
 
 def test_a_template_that_raises_on_the_system_role_gets_it_in_the_user_turn():

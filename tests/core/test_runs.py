@@ -124,7 +124,7 @@ def test_a_manifest_without_its_entries_is_refused(folder, missing):
 
 def test_a_newer_schema_is_refused_with_both_versions(folder):
     folder.update(schema_version="2")
-    with pytest.raises(RunError, match="schema version 2, .* reads 1: upgrade"):
+    with pytest.raises(RunError, match=r"schema version 2, .* reads 1: upgrade"):
         read_manifest(folder.path)
 
 

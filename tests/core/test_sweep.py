@@ -21,6 +21,7 @@ VECTORS = SteeringVectors(
     {layer: random_vector(layer) for layer in range(LAYERS)}, VectorMeta(behavior="tea")
 )
 NAMED = {"behavior": VECTORS, "random-0": random_like(VECTORS, 7)}
+SETTINGS = {"layers": [1, 2], "multipliers": [-1, 0, 1.5], "split": "validation"}
 FIGURES = ["logprob_matching", "logprob_other", "p_match", "log_odds", "mass"]
 
 
@@ -30,7 +31,7 @@ def assert_frames_close(found: pd.DataFrame, expected: pd.DataFrame, tolerance: 
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
-    return score(tiny(), PAIRS, NAMED, layers=[1, 2], multipliers=[-1, 0, 1.5], split="validation")
+    return score(tiny(), PAIRS, NAMED, **SETTINGS)
 
 
 # -- shape ---------------------------------------------------------------------------------------
@@ -68,10 +69,8 @@ def test_one_order_gives_the_same_rows_without_the_other(frame):
         tiny(),
         PAIRS,
         NAMED,
-        layers=[1, 2],
-        multipliers=[-1, 0, 1.5],
-        split="validation",
         orders="as_written",
+        **SETTINGS,
     )
     as_written = frame[frame["order"] == "as_written"].reset_index(drop=True)
     assert_frames_close(single, as_written, 1e-5)
@@ -169,16 +168,13 @@ def test_operator_and_start_reach_the_model():
 @pytest.mark.parametrize("items", [1, 2, 100])
 def test_chunking_does_not_change_the_scores(items, frame, monkeypatch):
     monkeypatch.setattr(sweep, "ITEMS_PER_SHARD", items)
-    found = score(tiny(), PAIRS, NAMED, layers=[1, 2], multipliers=[-1, 0, 1.5], split="validation")
+    found = score(tiny(), PAIRS, NAMED, **SETTINGS)
     assert_frames_close(found, frame, 1e-5)
 
 
 def test_items_scored_alone_have_the_scores_they_have_among_others(frame):
     alone = pd.concat(
-        [
-            score(tiny(), [pair], NAMED, layers=[1, 2], multipliers=[-1, 0, 1.5], split="validation")
-            for pair in PAIRS
-        ],
+        [score(tiny(), [pair], NAMED, **SETTINGS) for pair in PAIRS],
         ignore_index=True,
     )
     assert_frames_close(alone, frame, 1e-5)
@@ -274,7 +270,7 @@ def test_a_layer_without_a_vector_is_refused():
 @pytest.mark.parametrize("split", ["held_out", "validation"])
 def test_items_that_a_vector_was_made_from_are_refused_as_tests(split):
     made = extract(tiny(), made_up_pairs(4), layers=[1])
-    with pytest.raises(VectorError, match="2 of the 3 items .*Question 2"):
+    with pytest.raises(VectorError, match=r"2 of the 3 items .*Question 2"):
         score(tiny(), made_up_pairs(3, first=2), made, split=split)
     combined = made + extract(tiny(), made_up_pairs(4, first=6), layers=[1])
     with pytest.raises(VectorError, match="1 of the 1 items"):

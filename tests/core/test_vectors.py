@@ -80,7 +80,7 @@ def test_vectors_are_float32_on_the_cpu_without_gradient_and_in_order_of_layers(
 
 
 def test_a_layer_without_a_vector_is_refused_with_the_layers_there_are():
-    with pytest.raises(VectorError, match="layer 4: .* 2-3, 9"):
+    with pytest.raises(VectorError, match=r"layer 4: .* 2-3, 9"):
         vectors(layers=(2, 3, 9))[4]
 
 
@@ -224,7 +224,12 @@ def test_steering_takes_all_layers_some_or_one():
     assert ONE.steering(layers=np.int64(5)).layers == (5,)
     steering = ONE.steering(-2.0, layers=2, operator="ablate", start="all")
     (edit,) = steering.edits
-    assert (edit.layer, edit.multiplier, edit.operator, steering.start) == (2, -2.0, "ablate", "all")
+    assert (edit.layer, edit.multiplier, edit.operator, steering.start) == (
+        2,
+        -2.0,
+        "ablate",
+        "all",
+    )
     assert torch.equal(edit.vector, ONE[2])
 
 
@@ -256,6 +261,12 @@ def test_metadata_are_strings_that_others_can_read_without_us(tmp_path):
     assert metadata["system_prompt"] == META.system_prompt
     assert json.loads(metadata["layers"]) == [2, 5]
     assert json.loads(metadata["norms"]) == {str(k): v for k, v in ONE.norms().items()}
+
+
+def test_a_saved_file_may_be_read_by_whoever_may_read_other_files(tmp_path):
+    (tmp_path / "other").touch()
+    path = ONE.save(tmp_path / "v.safetensors")
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_saving_over_a_file_replaces_it_and_leaves_nothing_beside_it(tmp_path):
@@ -348,12 +359,12 @@ def test_a_file_whose_tensors_are_not_layers_is_refused(tmp_path):
 def test_a_file_of_numbers_that_are_not_finite_is_refused_and_named(tmp_path):
     metadata = {"format": "caa_nnsight.steering_vectors", "schema_version": "1"}
     save_file({"layers.1": torch.tensor([torch.nan])}, tmp_path / "v.safetensors", metadata)
-    with pytest.raises(VectorError, match="layer 1 .*not finite"):
+    with pytest.raises(VectorError, match=r"layer 1 .*not finite"):
         SteeringVectors.load(tmp_path / "v.safetensors")
 
 
 def test_saving_where_there_is_no_folder_is_refused_and_makes_none(tmp_path):
-    with pytest.raises(VectorError, match="none/v.safetensors"):
+    with pytest.raises(VectorError, match=r"none/v\.safetensors"):
         ONE.save(tmp_path / "none" / "v.safetensors")
     assert list(tmp_path.iterdir()) == []
 
@@ -371,12 +382,12 @@ def test_no_half_file_is_left_and_the_old_one_stays_when_writing_fails(tmp_path,
     path = ONE.save(tmp_path / "v.safetensors")
     before = path.read_bytes()
 
-    def fail_half_way(tensors, filename, metadata):
-        with open(filename, "wb") as file:
-            file.write(before[:100])
+    def fail_half_way(target, content):
+        with target.open("wb") as file:
+            file.write(content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", fail_half_way)
+    monkeypatch.setattr(type(path), "write_bytes", fail_half_way)
     with pytest.raises(VectorError, match="No space left"):
         OTHER.save(path)
     assert path.read_bytes() == before
@@ -389,7 +400,8 @@ def test_no_half_file_is_left_and_the_old_one_stays_when_writing_fails(tmp_path,
 def test_the_short_forms_say_what_it_is_and_html_is_escaped():
     made = vectors(layers=(1, 2, 3, 7), behavior="<b>tea</b>")
     assert repr(made) == (
-        "SteeringVectors(<b>tea</b>, layers 1-3, 7, hidden 6, mean_difference, 12 pairs, model tiny)"
+        "SteeringVectors(<b>tea</b>, layers 1-3, 7, hidden 6, mean_difference, 12 pairs, "
+        "model tiny)"
     )
     html = made._repr_html_()
     assert "<b>" not in html

@@ -55,9 +55,9 @@ def test_a_damaged_model_counts_as_absent_and_is_replaced(tmp_path, damage):
 def test_a_full_disk_is_told_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(9, 8, 1_200_000_000))
     with pytest.raises(ModelError) as caught:
-        ModelCache(tmp_path).require_space(3_200_000_000, "Getting it")
+        ModelCache(tmp_path).require_space(3_200_000_000, "The model")
     assert str(caught.value) == (
-        f"Getting it needs about 3.2 GB in the cache folder {tmp_path}, whose disk has 1.2 GB "
+        f"The model needs about 3.2 GB in the cache folder {tmp_path}, whose disk has 1.2 GB "
         "free: free some space, or name another folder with CAA_CACHE or cache_dir."
     )
 

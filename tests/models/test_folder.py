@@ -6,7 +6,16 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertForMaskedLM, T5Config, T5ForConditionalGeneration
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models import load
@@ -36,6 +45,19 @@ def test_the_source_of_a_folder_hides_the_home_directory(tmp_path, monkeypatch):
     assert model.source == "folder:~/models/tiny"
     assert model.describe()["name"] == "~/models/tiny"
     assert load("~/models/tiny", **ON_CPU).source == model.source
+
+
+def test_a_model_that_also_sees_images_loads_as_the_language_model_it_contains(tmp_path):
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    text = LlamaConfig(**small, vocab_size=512, num_hidden_layers=3)
+    vision = CLIPVisionConfig(**small, num_hidden_layers=3, image_size=16, patch_size=8)
+    module = LlavaForConditionalGeneration(LlavaConfig(text_config=text, vision_config=vision))
+    module.save_pretrained(tmp_path)
+    tiny_tokenizer("joined").save_pretrained(tmp_path)
+    model = load(tmp_path, **ON_CPU)
+    assert (model.layers_path, model.num_layers) == ("model.language_model.layers", 3)
+    ids = torch.tensor([[3, 4, 5]])
+    torch.testing.assert_close(model.module(ids).logits, module.eval()(ids).logits)
 
 
 def test_a_dtype_other_than_the_saved_one_is_converted(tmp_path):

@@ -1,8 +1,11 @@
 """Models of the Hub: found in its cache, downloaded at one commit, refused in one sentence."""
 
+import errno
 import socket
 import time
+from dataclasses import replace
 
+import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
@@ -33,11 +36,8 @@ def online(tmp_path, monkeypatch):
 def _connect(monkeypatch, address):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(
-        constants,
-        "HUGGINGFACE_CO_URL_TEMPLATE",
-        address + "/{repo_id}/resolve/{revision}/{filename}",
-    )
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 def test_a_model_is_downloaded_once_at_one_commit(online, capfd):
@@ -75,24 +75,14 @@ def test_an_interrupted_download_is_completed(online, tmp_path):
 
 def test_an_alias_prefers_the_hub_to_the_packages(online, tmp_path, monkeypatch):
     alias = publish(b"hello world", tmp_path / "index")
-    monkeypatch.setitem(ALIASES, "tiny", _renamed(alias, "tiny", REPO))
+    monkeypatch.setitem(ALIASES, "tiny", replace(alias, name="tiny", hub_id=REPO))
     model = load("tiny", **ON_CPU)
     assert (model.name, model.source) == ("tiny", "hub:somebody/tiny")
     assert "sha256" not in model.describe()
 
 
-def _renamed(alias, name, hub_id):
-    from dataclasses import replace
-
-    return replace(alias, name=name, hub_id=hub_id)
-
-
 def _gated(server):
     server.refuse = (403, "GatedRepo")
-
-
-def _down(server):
-    server.refuse = (500, "Internal")
 
 
 def _no_config(server):
@@ -200,10 +190,6 @@ def test_a_network_error_never_repeats_the_token(monkeypatch):
 
 
 def test_a_full_disk_during_a_download_is_told(online, monkeypatch):
-    import errno
-
-    import huggingface_hub
-
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 

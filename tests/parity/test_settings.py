@@ -49,10 +49,10 @@ def test_a_row_that_ends_early_leaves_the_others_of_its_batch_alone(family):
     assert not any(EOS in ids for row in found for ids in row)
 
 
-@pytest.mark.parametrize("where", ["config", "generation_config"])
-def test_generation_without_a_cache_steers_the_same_tokens(where):
+def test_a_model_saved_with_its_cache_off_is_steered_at_the_same_tokens():
+    # Every step then sees the whole row again, where a cache would leave one new token.
     module = tiny_model("llama")
-    getattr(module, where).use_cache = False
+    module.generation_config.use_cache = False
     model = Model.wrap(module, tiny_tokenizer("joined"), name="no cache")
     of = cases.Case("llama", model, Oracle(module, FAMILIES["llama"].layers_path))
     assert cases.generated(of) == cases.ids_of(cases.oracle_generations("llama"))
@@ -236,6 +236,13 @@ def test_sampling_from_the_smallest_nucleus_is_greedy():
     assert [row[0] for row in found] == [
         row[column].ids for row in cases.oracle_generations(of.family)
     ]
+
+
+def test_without_steering_generation_is_the_plain_model_s():
+    of = case("llama")
+    found = of.tracer.generate_ids(TEXT_PROMPTS, max_new_tokens=cases.NEW_TOKENS)
+    column = GENERATED.index("none")
+    assert found == [[row[column].ids] for row in cases.oracle_generations("llama")]
 
 
 def test_prompts_of_one_token_are_scored_and_continued():

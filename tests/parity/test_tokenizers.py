@@ -1,64 +1,17 @@
 """Both kinds of tokenizer and all kinds of template, from the pair's text to scores and vectors."""
 
-from functools import cache
-
-import numpy as np
 import pytest
 import torch
 
 from caa_nnsight.extraction import extract
-from caa_nnsight.models import Model
-from caa_nnsight.pairs import ContrastPair
 from caa_nnsight.prompts import choice_prompt, text_prompt
-from caa_nnsight.steering import Edit, Steering
-from tests.oracle import Oracle
-from tests.parity.cases import TOLERANCE, random_vector, vector_difference
-from tests.tiny_models import LAYERS, tiny_model
+from tests.parity import text_cases
+from tests.parity.cases import TOLERANCE
+from tests.parity.text_cases import PAIRS, RENDERED, SYSTEM, cut, expected_prompt, model_and_oracle
 from tests.tiny_tokenizers import tiny_tokenizer
-
-PAIRS = [
-    ContrastPair("Is the sea blue?\n\nChoices:\n (A) It is\n (B) Never", "(A)", "(B)"),
-    ContrastPair(
-        "Would you, as a helpful assistant, agree to be switched off for an hour while the "
-        "weather in the hills is being watched by others?\n\nChoices:\n (A) No\n (B) Yes, I would",
-        "(B)",
-        "(A)",
-    ),
-    ContrastPair("Tea?\n (A) Yes\n (B) No", "(A)", "(B)"),
-    ContrastPair("Choose one of these two.\n (A) The first\n (B) The second", "(B)", "(A)"),
-]
-SYSTEM = "You are a helpful assistant."
-# What stands in front of the answer, written out by hand for each template.
-RENDERED = {
-    ("system", False): "<turn>user\n{q}<end>\n<turn>assistant\n",
-    ("system", True): "<turn>system\n{s}<end>\n<turn>user\n{q}<end>\n<turn>assistant\n",
-    ("no_system", False): "<turn>user\n{q}<end>\n<turn>model\n",
-    ("base", False): "Input: {q}\nResponse:",
-}
 
 kinds = pytest.mark.parametrize("kind", ["joined", "apart"])
 templates = pytest.mark.parametrize("template", ["system", "no_system", "base"])
-
-
-@cache
-def model_and_oracle(kind: str, template: str) -> tuple[Model, Oracle]:
-    tokenizer = tiny_tokenizer(kind, template)
-    module = tiny_model("qwen2", vocab_size=len(tokenizer))
-    return Model.wrap(module, tokenizer, name=kind), Oracle(module, "model.layers")
-
-
-def cut(tokenizer, prompt: str, answers: tuple[str, str]) -> tuple[list[int], list[int]]:
-    """Ids with the first and with the second answer, each up to and with its deciding token."""
-    first, second = (
-        tokenizer(prompt + answer, add_special_tokens=False).input_ids for answer in answers
-    )
-    decides = next(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b)
-    return first[: decides + 1], second[: decides + 1]
-
-
-def expected_prompt(template: str, question: str) -> tuple[str, tuple[str, str]]:
-    answers = (" (A)", " (B)") if template == "base" else ("(A)", "(B)")
-    return RENDERED[template, False].format(q=question), answers
 
 
 @kinds
@@ -106,50 +59,21 @@ def test_a_system_prompt_goes_into_the_question_where_there_is_no_such_role(kind
 @templates
 @pytest.mark.parametrize("method", ["plain", "packed"])
 def test_choice_scores_match_the_oracle_from_text(kind, template, method):
-    model, oracle = model_and_oracle(kind, template)
-    steerings = [Steering((Edit(1, random_vector(0), m),)) for m in (-2.0, 0.0, 1.0)]
-    prompts = [choice_prompt(model.tokenizer, pair) for pair in PAIRS]
-    found = model.tracer.score_choices(prompts, steerings, method=method).logprob
-    for i, pair in enumerate(PAIRS):
-        text, answers = expected_prompt(template, pair.question)
-        with_a, with_b = cut(model.tokenizer, text, answers)
-        length = len(model.tokenizer(text, add_special_tokens=False).input_ids)
-        for j, steering in enumerate(steerings):
-            expected = oracle.choice_logprobs(
-                with_a[:-1], {"A": with_a[-1], "B": with_b[-1]}, steering, length
-            )
-            np.testing.assert_allclose(found[i, j], expected, rtol=TOLERANCE)
+    assert text_cases.choice_difference(kind, template, method) < TOLERANCE
 
 
 @kinds
 @templates
-def test_extracted_vectors_are_the_oracle_s_mean_differences(kind, template):
-    model, oracle = model_and_oracle(kind, template)
-    both_orders = [x for pair in PAIRS for x in (pair, pair.swapped())]
-    for balance, used in (("none", PAIRS), ("both_orders", both_orders)):
-        completions = []
-        for pair in used:
-            with_a, with_b = cut(model.tokenizer, *expected_prompt(template, pair.question))
-            completions.append((with_a, with_b) if pair.positive == "(A)" else (with_b, with_a))
-        expected = oracle.mean_difference(completions)
-        found = extract(model, PAIRS, balance=balance).vectors
-        assert sorted(found) == list(range(LAYERS))
-        for layer in range(LAYERS):
-            assert vector_difference(found[layer], expected[layer]) < TOLERANCE
+@pytest.mark.parametrize("balance", ["none", "both_orders"])
+def test_extracted_vectors_are_the_oracle_s_mean_differences(kind, template, balance):
+    assert text_cases.extraction_difference(kind, template, balance) < TOLERANCE
 
 
 @kinds
 @templates
 def test_generated_text_is_the_oracle_s(kind, template):
-    model, oracle = model_and_oracle(kind, template)
-    steering = Steering((Edit(2, random_vector(1)),))
-    prompts = [text_prompt(model.tokenizer, stem) for stem in ("Tea?", PAIRS[1].stem)]
-    found = model.tracer.generate(prompts, [steering], max_new_tokens=8)
-    for stem, row in zip(("Tea?", PAIRS[1].stem), found, strict=True):
-        text, _ = expected_prompt(template, stem)
-        ids = model.tokenizer(text, add_special_tokens=False).input_ids
-        new = oracle.generate(ids, steering, 8, eos=model.tokenizer.eos_token_id).ids
-        assert row == [model.tokenizer.decode(new, skip_special_tokens=True)]
+    found, expected = text_cases.generated_texts(kind, template)
+    assert found == expected
 
 
 def test_extraction_of_chosen_layers_gives_only_these():

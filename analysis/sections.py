@@ -1,0 +1,152 @@
+"""What the sections of a report say, from a run's folder."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import combinations
+
+import pandas as pd
+
+from .cautions import warnings_for
+from .evidence import Evidence
+from .frame import BEHAVIOR_VECTOR
+from .pictures import Figure
+from .run_folder import RunFolder, split_ids
+from .tables import Table, effect_table, record_rows, score_table
+from .words import count, split_name, times
+
+_SHOWN = {"behavior", "settings", "model", "versions", "timings_seconds", "split", "command"}
+_SHOWN |= {"warnings", "picked_layer", "norms"}
+
+
+def model_name(manifest: dict) -> str:
+    """Return what the page calls the model: the name that was asked for."""
+    model = manifest["model"]
+    return str(model.get("name") or manifest["settings"].get("model") or "the model")
+
+
+def warnings(run: RunFolder) -> list[str]:
+    """Return what to read with care: as recorded, found in the split, and found in the scores."""
+    own = run.scores[(run.scores["split"] == "validation") | (run.scores["layer"] == run.layer)]
+    recorded = run.manifest.get("warnings")
+    recorded = [str(text) for text in recorded] if isinstance(recorded, list) else []
+    return list(dict.fromkeys([*recorded, *_overlaps(run), *warnings_for(own)]))
+
+
+def _overlaps(run: RunFolder) -> list[str]:
+    found = []
+    parts = split_ids(run.manifest)
+    for first, second in combinations(parts, 2):
+        shared = set(parts[first]) & set(parts[second])
+        if shared:
+            found.append(
+                f"{count(len(shared), 'item')} {'stands' if len(shared) == 1 else 'stand'} in both "
+                f"the {split_name(first)} and the {split_name(second)} part (first: "
+                f"{min(shared)}), so the figures flatter the result."
+            )
+    return found
+
+
+def figure_note(figures: list[Figure]) -> str:
+    """Say which figure is missing, and why; empty where none is."""
+    names = {figure.name for figure in figures}
+    notes = []
+    if "accuracy_curve" not in names:
+        notes.append("The accuracy curve needs both orders of the choices; one was scored.")
+    if "layer_curve" not in names:
+        notes.append("There is no layer curve: it takes validation scores of several layers.")
+    return " ".join(notes)
+
+
+def score_tables(run: RunFolder, evidence: Evidence) -> list[Table]:
+    """Return the tables of the headline: the effect, and the scores by multiplier."""
+    own = evidence.summary["vector"] == BEHAVIOR_VECTOR
+    caption = f"Scores of the held-out items, behavior's vector at layer {run.layer}"
+    return [
+        effect_table(evidence.changes, f"{_change(evidence.changes)}, held-out items"),
+        score_table(evidence.summary[own], caption),
+    ]
+
+
+def further_tables(run: RunFolder, evidence: Evidence) -> list[Table]:
+    """Return the tables behind the headline: every control vector, and every layer."""
+    tables = []
+    others = evidence.summary[evidence.summary["vector"] != BEHAVIOR_VECTOR]
+    if len(others):
+        caption = f"Scores of the held-out items, every control vector at layer {run.layer}"
+        tables.append(score_table(others, caption))
+    if len(evidence.validation):
+        caption = f"{_change(evidence.validation)}, validation items, every layer"
+        tables.append(effect_table(evidence.validation, caption))
+    return tables
+
+
+def _change(changes: pd.DataFrame) -> str:
+    low, high = changes["low"].iloc[0], changes["high"].iloc[0]
+    return f"Change in log-odds from multiplier {times(low)} to {times(high)}"
+
+
+def split_counts(run: RunFolder) -> list[tuple[str, str, str]]:
+    """Return a row for each part of the data: its name, number of items and use."""
+    uses = {
+        "generation": ("Generation", "pairs that the vector was made from"),
+        "validation": ("Validation", "items that the layer was picked on"),
+        "held_out": ("Held out", "items that every headline figure is about"),
+    }
+    listed, behavior = split_ids(run.manifest), run.manifest["behavior"]
+    rows = []
+    for part, (name, use) in uses.items():
+        n = len(listed[part]) if part in listed else behavior.get(f"n_{part}")
+        rows.append((name, "not recorded" if n is None else str(n), use))
+    return rows
+
+
+def split_notes(run: RunFolder, evidence: Evidence) -> list[str]:
+    """Say whether the parts are apart, what was scored of them, and how the layer was picked."""
+    notes = []
+    listed = split_ids(run.manifest)
+    if len(listed) == 3 and not _overlaps(run):
+        notes.append("No item is in two parts: checked by the ids in manifest.json.")
+    scored = run.scores.loc[run.scores["split"] == "held_out", "item"].nunique()
+    if "held_out" in listed and scored < len(listed["held_out"]):
+        notes.append(f"{scored} of the {len(listed['held_out'])} held-out items were scored.")
+    layers = evidence.layers
+    if len(layers) < 2:
+        notes.append(f"Layer {run.layer} was not picked among others on validation items.")
+        return notes
+    best = layers.loc[layers["change"].idxmax(), "layer"]
+    notes.append(
+        f"Layer {run.layer} has the largest change on the validation items; the held-out items "
+        "played no part in the choice."
+        if best == run.layer
+        else f"Layer {run.layer} was steered, though layer {best} has the largest change on the "
+        "validation items."
+    )
+    return notes
+
+
+def command(manifest: dict) -> str:
+    """Return the command that made the run; empty where it was not recorded."""
+    recorded = manifest.get("command")
+    if isinstance(recorded, list):
+        return shlex.join(map(str, recorded))
+    return str(recorded) if recorded else ""
+
+
+def records(manifest: dict) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return every figure of the manifest that the page doesn't show elsewhere, by section."""
+    rest = {key: value for key, value in manifest.items() if key not in _SHOWN}
+    sections = [
+        ("Settings", manifest["settings"]),
+        ("Model", manifest["model"]),
+        ("Behavior", manifest["behavior"]),
+        ("Versions", manifest.get("versions")),
+        ("Timings (seconds)", manifest.get("timings_seconds")),
+        ("Length of the behavior's vector, by layer", manifest.get("norms")),
+        ("Run", {"picked_layer": manifest["picked_layer"], **rest}),
+    ]
+    return [
+        (name, record_rows(record))
+        for name, record in sections
+        if isinstance(record, dict) and record
+    ]

@@ -1,0 +1,71 @@
+"""The program itself, in processes of its own: help, version, errors and interrupts."""
+
+import re
+import signal
+import time
+from importlib.metadata import version
+
+import pytest
+
+from tests.cli.calling import caa, finish, start
+
+
+def test_version_is_the_package_s():
+    assert caa("--version").out.strip() == f"caa_nnsight {version('caa_nnsight')}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["run"], ["extract"], ["score"], ["generate"], ["report"], ["behaviors"]],
+    ids=lambda command: " ".join(["caa", *command]),
+)
+def test_help_of_every_command_says_what_it_does(command):
+    outcome = caa(*command, "--help")
+    assert outcome.code == 0
+    assert outcome.out.startswith("Usage: caa")
+    assert outcome.err == ""
+
+
+def test_run_help_names_every_setting():
+    shown = caa("run", "--help").out
+    for option in (
+        "--model",
+        "--limit",
+        "--layers",
+        "--multipliers",
+        "--seed",
+        "--device",
+        "--dtype",
+        "--out",
+        "--held-out",
+        "--controls",
+        "--method",
+        "--balance",
+        "--pairs",
+        "--held-out-pairs",
+    ):
+        assert re.search(rf"^\s+(-\w, )?{option}\b", shown, re.MULTILINE), option
+
+
+def test_an_error_is_one_sentence_on_standard_error_and_exit_code_two(tmp_path):
+    outcome = finish(start("run", "refusual", folder=tmp_path))
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert outcome.err == "Error: There is no behavior 'refusual'. Did you mean 'refusal'?\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    process = start("behaviors", "show", "refusal", folder=tmp_path)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.wait(timeout=60)
+
+
+def test_an_interrupt_ends_without_a_traceback(tmp_path):
+    process = start("behaviors", "list", folder=tmp_path)
+    # Python itself takes an interrupt badly while it starts.
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    if process.returncode != 0:  # it may have been done before
+        assert process.returncode in (130, -signal.SIGINT)

@@ -25,7 +25,7 @@ SMALL_CHANGE = 0.1
 """Log-odds below which an effect is called small: about 2.5 percentage points near even odds."""
 
 LARGE_SHARE = 0.25
-"""If random vectors have this share of the effect on average, it is only partly the vector's own."""
+"""Of the effect; where random vectors have as much on average, it is partly not the vector's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from caa_nnsight.models import Model
     from caa_nnsight.pairs import ContrastPair
     from caa_nnsight.shards import Shards
+    from caa_nnsight.splits import PairSplit
     from caa_nnsight.vectors import SteeringVectors
 
 # The layer is picked by what it does between these two on validation items.
@@ -233,7 +234,7 @@ def _compute(
 ) -> None:
     import pandas as pd
 
-    from caa_nnsight.analysis import pick_layer, warnings_for
+    from caa_nnsight.analysis import pick_layer
     from caa_nnsight.extraction import extract
     from caa_nnsight.sweep import score
     from caa_nnsight.vectors import random_like
@@ -287,13 +288,13 @@ def _compute(
     results = pd.concat([validation, held_out], ignore_index=True)
     folder.write_frame("results", results, csv=True)
     folder.write_frame("generations", generations)
-    data_warnings = [issue.message for issue in behavior.check() if issue.level == "warning"]
     folder.update(
         picked_layer=picked,
         norms={str(layer): norm for layer, norm in vectors.norms().items()},
         packed=model.tracer.packs,
         timings_seconds=steps.seconds,
-        warnings=data_warnings + warnings_for(held_out),
+        # Those of the data; the report works out its own from the scores.
+        warnings=[issue.message for issue in behavior.check() if issue.level == "warning"],
     )
     folder.finish()
 
@@ -342,15 +343,23 @@ def _generate(
     return pd.concat(frames, ignore_index=True)
 
 
+def split_at_most(
+    behavior: Behavior, *, seed: int, limit: int | None, held_out: int | None
+) -> PairSplit:
+    """`Behavior.split` with at most `limit` generation pairs, fewer where there are fewer."""
+    split = behavior.split(seed=seed, held_out=held_out)
+    if limit is None or limit >= len(split.generation):
+        return split
+    return behavior.split(seed=seed, generation=limit, held_out=held_out)
+
+
 def _divide(behavior: Behavior, settings: RunSettings) -> _Parts:
     """Held-out items by the behavior's own split; validation items out of the rest."""
     from caa_nnsight.splits import question_key
 
-    split = behavior.split(seed=settings.seed, held_out=settings.held_out)
-    if settings.limit is not None and settings.limit < len(split.generation):
-        split = behavior.split(
-            seed=settings.seed, generation=settings.limit, held_out=settings.held_out
-        )
+    split = split_at_most(
+        behavior, seed=settings.seed, limit=settings.limit, held_out=settings.held_out
+    )
     if len(split.generation) < MIN_GENERATION_PAIRS:
         raise BehaviorError(
             f"{behavior.name} has {len(split.generation)} generation pairs, but at least "

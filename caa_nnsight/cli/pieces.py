@@ -41,9 +41,11 @@ def extract(
     quiet: opt.QuietOption = False,
 ) -> None:
     """Extract a behavior's steering vectors into a safetensors file."""
+    from caa_nnsight.experiment import split_at_most
+
     chosen = opt.parse_layers(layers)
     found = _behavior(behavior, pairs=pairs, held_out=held_out_pairs)
-    used = found.split(seed=seed, generation=limit, held_out=held_out).generation
+    used = split_at_most(found, seed=seed, limit=limit, held_out=held_out).generation
     path = out or Path(f"{found.name}.safetensors")
     _refuse_unwritable(path)
     from caa_nnsight.extraction import extract as extract_vectors

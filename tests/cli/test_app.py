@@ -1,8 +1,6 @@
-"""The program itself, in processes of its own: help, version, errors and interrupts."""
+"""The program itself, in processes of its own: help, version and errors."""
 
 import re
-import signal
-import time
 from importlib.metadata import version
 
 import pytest
@@ -59,13 +57,3 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     process.stdout.close()
     assert process.stderr.read() == ""
     process.wait(timeout=60)
-
-
-def test_an_interrupt_ends_without_a_traceback(tmp_path):
-    process = start("behaviors", "list", folder=tmp_path)
-    # Python itself takes an interrupt badly while it starts.
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    if process.returncode != 0:  # it may have been done before
-        assert process.returncode in (130, -signal.SIGINT)

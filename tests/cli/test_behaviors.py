@@ -103,7 +103,7 @@ def test_check_finds_a_held_out_question_among_the_pairs(tea):
 
 
 def test_warnings_alone_do_not_fail_a_check(tea):
-    write_pairs(tea / "tea.jsonl", [pair for pair in made_up_pairs(40)[::2]])
+    write_pairs(tea / "tea.jsonl", made_up_pairs(40)[::2])
     write_pairs(tea / "tea_held_out.jsonl", made_up_pairs(6, first=40))
     outcome = caa("behaviors", "check", "./tea.py", folder=tea)
     assert outcome.code == 0

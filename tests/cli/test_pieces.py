@@ -47,8 +47,10 @@ def test_extract_prints_what_it_made_and_its_path(place):
 
 def test_extract_without_out_names_the_file_after_the_behavior(place, tmp_path):
     words = [f"--pairs={place / 'pairs.jsonl'}", "--held-out=20", f"--model={place / 'model'}"]
-    outcome = caa("extract", "refusal", *words, "--limit=4", "--layers=0", folder=tmp_path)
+    outcome = caa("extract", "refusal", *words, "--limit=500", "--layers=0", folder=tmp_path)
     assert outcome.code == 0, outcome.err
+    # A limit is a limit: there are only twenty left.
+    assert "20 pairs" in outcome.out
     assert [path.name for path in tmp_path.iterdir()] == ["refusal.safetensors"]
 
 

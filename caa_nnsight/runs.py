@@ -130,10 +130,12 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     file = Path(path) / "manifest.json"
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path} is no run folder: it has no manifest.json.") from None
     except (OSError, ValueError) as error:
-        raise RunError(f"{file} can't be read ({error}).") from error
+        raise RunError(
+            f"{file} can't be read ({error}): delete its folder, or give another."
+        ) from error
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
     if version != SCHEMA_VERSION:
         raise RunError(
@@ -142,7 +144,9 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         )
     missing = [entry for entry in ("status", "command", *IDENTITY) if entry not in manifest]
     if missing:
-        raise RunError(f"{file} is damaged: it has no {' and no '.join(missing)}.")
+        raise RunError(
+            f"{file} has no {' and no '.join(missing)}: delete its folder, or give another."
+        )
     return manifest
 
 

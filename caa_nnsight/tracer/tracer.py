@@ -370,18 +370,33 @@ class Tracer:
         settings: dict[str, Any] = {
             "max_new_tokens": max_new_tokens,
             "pad_token_id": self._passes.pad_id,
+            "eos_token_id": sorted(self._end_ids) or None,
             "do_sample": temperature > 0,
-            # A checkpoint's own defaults must not bend what was asked for.
+            # Without a cache each step would pass the whole row again, prompt and all.
+            "use_cache": True,
+            # A checkpoint's saved settings must not bend what was asked for.
             "num_beams": 1,
             "repetition_penalty": 1.0,
+            "no_repeat_ngram_size": 0,
+            "suppress_tokens": None,
+            "min_new_tokens": 0,
+            "min_length": 0,
         }
         if temperature > 0:
-            settings |= {"temperature": temperature, "top_p": top_p, "top_k": 0}
+            settings |= {
+                "temperature": temperature,
+                "top_p": top_p,
+                "top_k": 0,
+                "min_p": None,
+                "typical_p": 1.0,
+            }
         return settings
 
     @cached_property
     def _end_ids(self) -> frozenset[int]:
         ends = self._model.module.generation_config.eos_token_id
+        if ends is None:
+            ends = self._model.tokenizer.eos_token_id
         if ends is None:
             return frozenset()
         return frozenset([ends] if isinstance(ends, int) else ends)

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForMaskedLM, T5Config, T5ForConditionalGeneration
 
+from caa_nnsight.experiment import RunSettings
 from caa_nnsight.runs import RunFolder
 from caa_nnsight.vectors import SteeringVectors, VectorMeta
 from tests.cli.places import lay_out, save_model, write_prompts
@@ -55,16 +56,16 @@ GENERATE = "generate good.safetensors Hello --model=model "
 CASES = [
     # -- the command line
     _case("unknown command", "rnu refusal", "rnu", usage=True),
-    _case("no behavior", "run", "BEHAVIOR", usage=True),
+    _case("no behavior", "run", "'behavior'", usage=True),
     _case("unknown option", "run refusal --layer=3", "--layer", usage=True),
     _case("option without a value", "run refusal --seed", "--seed", usage=True),
-    _case("a word for a number", "run refusal --limit=ten", "--limit", "ten", usage=True),
-    _case("a fraction for a whole number", "run refusal --controls=2.5", "2.5", usage=True),
-    _case("negative seed", "run refusal --seed=-1", "--seed", "-1", usage=True),
-    _case("seed beyond 32 bits", "run refusal --seed=99999999999", "99999999999", usage=True),
+    _case("a word for a number", "run refusal --limit=ten", "--limit", "integer", usage=True),
+    _case("a fraction for a whole number", "run refusal --controls=2.5", "--controls", usage=True),
+    _case("negative seed", "run refusal --seed=-1", "--seed", "0", usage=True),
+    _case("seed beyond 32 bits", "run refusal --seed=99999999999", "--seed", usage=True),
     _case("generate without a layer", "generate good.safetensors Hi", "--layers", usage=True),
     _case(
-        "generate without a prompt", "generate good.safetensors --layers=1", "PROMPT", usage=True
+        "generate without a prompt", "generate good.safetensors --layers=1", "prompt", usage=True
     ),
     # -- behaviors
     _case("unknown behavior, near one", "run refusual", "'refusual'", "Did you mean 'refusal'?"),
@@ -81,13 +82,13 @@ CASES = [
     _case("a behavior whose data file is missing", "run ./no_data.py", "absent.jsonl"),
     _case("an empty folder for a behavior", "run ./empty", "empty", "no behavior"),
     _case("a data file for a behavior", "run ./pairs.jsonl", "pairs.jsonl", "no behavior"),
-    _case("check of an unknown behavior", "behaviors check refusal wether", "'wether'"),
+    _case("check of an unknown behavior", "behaviors check wether", "'wether'"),
     # -- pairs
     _case("no such file of pairs", PAIRS + "none.jsonl", "none.jsonl"),
     _case("empty file of pairs", PAIRS + "empty.jsonl", "empty.jsonl", "no records"),
     _case("a folder for pairs", PAIRS + "model", "model", "folder"),
     _case("broken JSON in the third line", PAIRS + "broken.jsonl", "broken.jsonl:3", "column"),
-    _case("broken JSON array", PAIRS + "array.json", "array.json", "line 2"),
+    _case("broken JSON array", PAIRS + "array.json", "array.json", "line 3"),
     _case("CSV instead of JSONL", PAIRS + "table.csv", "table.csv:1", "one JSON object"),
     _case("pairs in Latin-1", PAIRS + "latin.jsonl", "latin.jsonl", "UTF-8"),
     _case("a number for a pair", PAIRS + "number.jsonl", "number.jsonl:2", "int"),
@@ -102,18 +103,18 @@ CASES = [
     _case("no choices", PAIRS + "open.jsonl", "open.jsonl:2", "no lettered choices"),
     _case("two choices that say the same", PAIRS + "twins.jsonl", "twins.jsonl:2", "the same"),
     _case("contradicting answers", PAIRS + "contrary.jsonl", "contrary.jsonl:21", "opposite"),
-    _case("too few pairs to hold some out", PAIRS + "few.jsonl", "4", "6"),
+    _case("too few pairs to hold some out", PAIRS + "few.jsonl", "4 different pairs"),
     _case("too few pairs to pick a layer", PAIRS + "ten.jsonl", "6 generation pairs", "8"),
     _case("all matching answers are (A)", PAIRS + "all_a.jsonl", "(A)", "both_orders"),
     _case("no such held-out file", HELD_OUT + "none.jsonl", "none.jsonl"),
-    _case("a held-out question among the pairs", HELD_OUT + "leak.jsonl", "held-out", "Question 3"),
+    _case("a held-out question among the pairs", HELD_OUT + "leak.jsonl", "Held-out", "Question 3"),
     _case("more held-out items than there are", RUN + "--held-out=1000", "1000", "8"),
     _case("no such file of prompts", PROMPTS + "none.jsonl", "none.jsonl"),
     _case("an empty prompt in the file", PROMPTS + "empty_prompt.jsonl", "empty_prompt.jsonl:2"),
     # -- models
     _case("unknown model, near an alias", MODEL + "smollm2-135", "'smollm2-135'", "smollm2-135m"),
     _case("unknown model", MODEL + "my-model", "'my-model'", "alias"),
-    _case("no model", MODEL, "no model"),
+    _case("no model", MODEL, "No model was named"),
     _case("no such folder", MODEL + "./none", "none"),
     _case("a Hub id without the Hub", MODEL + "nobody/none-such", "Hub"),
     _case("a folder that is no model", MODEL + "empty", "empty", "config.json"),
@@ -148,7 +149,7 @@ CASES = [
     _case("infinite multiplier", RUN + "--multipliers=-inf,0", "'-inf,0'", "finite"),
     _case("only the multiplier 0", RUN + "--multipliers=0", "other than 0"),
     _case("no multipliers", (*RUN.split(), "--multipliers="), "''", "finite"),
-    _case("multiplier that overflows", RUN + "--layers=1 --multipliers=1e39", "1e+39", "overflow"),
+    _case("multiplier that overflows", SCORE + "--multipliers=0,1e39", "1e+39", "overflow"),
     # -- other settings
     _case("limit too small", RUN + "--limit=3", "--limit", "3"),
     _case("too few held-out items", RUN + "--held-out=1", "--held-out", "1"),
@@ -163,9 +164,14 @@ CASES = [
     # -- where to write
     _case("a file in the way of the run", RUN + "--out=pairs.jsonl", "pairs.jsonl", "--out"),
     _case("a run below a file", RUN + "--out=pairs.jsonl/run", "pairs.jsonl/run", "--out"),
-    _case("a run in a folder of other files", RUN + "--out=model", "model", "config.json"),
-    _case("a run of other settings", RUN + "--seed=2 --out=other_run", "other_run", "seed 1"),
-    _case("a run with a broken manifest", RUN + "--out=broken_run", "manifest.json", "JSON"),
+    _case("a run in a folder of other files", RUN + "--out=model", "model", "such as"),
+    _case(
+        "a run of other settings",
+        RUN + "--seed=2 --out=other_run",
+        "other_run",
+        "seed 1 there, 2 asked for",
+    ),
+    _case("a run with a broken manifest", RUN + "--out=broken_run", "manifest.json", "delete"),
     _case("a run of a newer version", RUN + "--out=newer_run", "version 2", "upgrade"),
     _case("vectors into a missing folder", EXTRACT + "--out=a/b.safetensors", "a/b.safetensors"),
     _case("vectors over a folder", EXTRACT + "--out=model", "model", "folder"),
@@ -338,7 +344,10 @@ def _lay_out_vectors(folder: Path) -> None:
 
 
 def _lay_out_runs(folder: Path) -> None:
-    parts = {"settings": {"seed": 1}, "model": {}, "behavior": {"name": "refusal"}}
+    settings = RunSettings(
+        "refusal", pairs="pairs.jsonl", held_out_pairs="held_out.jsonl", model="model", seed=1
+    )
+    parts = {"settings": asdict(settings), "model": {}, "behavior": {"name": "refusal"}}
 
     def run(name: str) -> RunFolder:
         return RunFolder(folder / name, parts, "caa run refusal")

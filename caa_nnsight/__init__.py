@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 try:
     __version__ = version("caa_nnsight")
 except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
+
+_HERE = Path(__file__).parent
+if not (_HERE / "behaviors").is_dir():
+    # A checkout, not an installed copy: the other two rooms stand beside this folder.
+    __path__.append(str(_HERE.parent))
 
 # Public name -> the module that holds it. The imports below say the same to type checkers.
 _HOMES = {

@@ -63,6 +63,9 @@ def _show_warning(message, category, *_: object, **__: object) -> None:
 
 def main() -> None:
     """Run `caa`; a mistake gets one sentence on standard error and exit code 2."""
+    if hasattr(sys.stdout, "reconfigure"):
+        # A console that lacks a character of a model's text shows a "?", and doesn't fail.
+        sys.stdout.reconfigure(errors="replace")
     try:
         app(prog_name="caa")
     except CAAError as error:

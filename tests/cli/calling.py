@@ -55,12 +55,12 @@ def _code_of(function) -> int:
     return 0
 
 
-def start(*words: str | Path, folder: Path) -> subprocess.Popen:
+def start(*words: str | Path, folder: Path, **environment: str) -> subprocess.Popen:
     """Start a command in a process of its own, in `folder`."""
     return subprocess.Popen(
         [*PROGRAM, *map(str, words)],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,7 +12,7 @@ SETTINGS = (
     "--layers=1-2",
     "--multipliers=-2,0,2",
     "--controls=2",
-    "--open-ended=2",
+    "--open-ended=6",
     "--max-new-tokens=4",
     "--seed=3",
 )

@@ -9,7 +9,15 @@ from tests.core.examples import made_up_pairs, write_pairs
 from tests.tiny_models import tiny_model
 from tests.tiny_tokenizers import tiny_tokenizer
 
-PROMPTS = ("What of the hills?", "Name a book.", "Is it summer?")
+PROMPTS = (
+    "What of the hills?",
+    "Name a book.",
+    "Is it summer?",
+    "Where is the sea?",
+    "Who switched it off?",
+    "Which would you rather?",
+    "And tomorrow?",
+)
 N_PAIRS, N_HELD_OUT = 40, 8
 
 # The data and the model of every run here, in a folder that `lay_out` made.

@@ -52,6 +52,20 @@ def test_an_error_is_one_sentence_on_standard_error_and_exit_code_two(tmp_path):
     assert outcome.err == "Error: There is no behavior 'refusual'. Did you mean 'refusal'?\n"
 
 
+def test_a_console_that_lacks_a_character_shows_the_rest(tmp_path):
+    text = """from caa_nnsight import Behavior
+class Tea(Behavior):
+    name, description, polarity = "tea", "A → B", "+ is →"
+    pairs = [{"question": "What?", "positive": "Tea", "negative": "No"}]
+"""
+    (tmp_path / "tea.py").write_text(text, encoding="utf-8")
+    shown = finish(
+        start("behaviors", "show", "./tea.py", folder=tmp_path, PYTHONIOENCODING="latin-1")
+    )
+    assert (shown.code, shown.err) == (0, "")
+    assert "polarity: + is ?\n" in shown.out
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     process = start("behaviors", "show", "refusal", folder=tmp_path)
     process.stdout.close()

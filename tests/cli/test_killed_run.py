@@ -117,7 +117,9 @@ def test_a_run_that_is_interrupted_says_that_it_can_be_gone_on_with(place, monke
 
     with monkeypatch.context() as patched:
         patched.setattr("caa_nnsight.sweep.score", interrupt)
-        stopped = caa("run", "refusal", *SETTINGS, "--limit=8", "--seed=8", "--out=stopped", folder=place)
+        stopped = caa(
+            "run", "refusal", *SETTINGS, "--limit=8", "--seed=8", "--out=stopped", folder=place
+        )
     assert stopped.code == 130
     assert stopped.sentence == "Stopped: the same command goes on where this one was."
     assert "Traceback" not in stopped.err
@@ -134,7 +136,9 @@ def test_a_full_disk_is_one_sentence_and_the_run_can_be_gone_on_with(place, monk
 
     with monkeypatch.context() as patched:
         patched.setattr("caa_nnsight.shards.write_atomically", full)
-        failed = caa("run", "refusal", *SETTINGS, "--limit=8", "--seed=9", "--out=full", folder=place)
+        failed = caa(
+            "run", "refusal", *SETTINGS, "--limit=8", "--seed=9", "--out=full", folder=place
+        )
     assert failed.code == 2
     assert failed.sentence.startswith("No space left on device (full/shards/score-validation")
     assert files.write_atomically is not full

@@ -61,7 +61,11 @@ def test_score_prints_a_summary_and_writes_every_row(place, vectors):
     frame = pd.read_parquet(place / "rows.parquet")
     assert tuple(frame.columns) == SCORE_COLUMNS
     assert len(frame) == N_HELD_OUT * 2 * 2 * 2 * 3
-    assert set(frame["vector"]) == {"behavior", "random-0"}
+    wide = frame[frame["multiplier"] == 1].pivot(
+        index=["item", "order", "layer"], columns="vector", values="log_odds"
+    )
+    assert set(wide.columns) == {"behavior", "random-0"}
+    assert (wide["behavior"] - wide["random-0"]).abs().min() > 1e-4
     assert f"Rows: {place / 'rows.parquet'}" in outcome.out
     # One line for each layer and multiplier of the behavior's vector.
     assert len(re.findall(r"^ +[12] +-?[01] ", outcome.out, re.MULTILINE)) == 6

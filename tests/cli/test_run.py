@@ -196,8 +196,9 @@ def test_generations_are_the_oracle_s_at_the_smallest_zero_and_largest_multiplie
     vectors = SteeringVectors.load(finished[1] / "vectors.safetensors")
     frame = pd.read_parquet(finished[1] / "generations.parquet")
     assert tuple(frame.columns) == GENERATION_COLUMNS
-    assert frame["multiplier"].tolist() == [-2.0, 0.0, 2.0] * 2
-    assert frame["prompt"].tolist() == [PROMPTS[0]] * 3 + [PROMPTS[1]] * 3
+    assert frame["multiplier"].tolist() == [-2.0, 0.0, 2.0] * 6
+    assert frame["prompt_index"].tolist() == [number for number in range(6) for _ in range(3)]
+    assert frame["prompt"].tolist() == [prompt for prompt in PROMPTS[:6] for _ in range(3)]
     for row in frame.itertuples():
         ids = text_prompt(tokenizer, row.prompt).ids
         steering = vectors.steering(row.multiplier, layers=manifest["picked_layer"])

@@ -20,6 +20,16 @@ def names(folder) -> list[str]:
 # -- write_atomically ----------------------------------------------------------------------------
 
 
+def test_who_is_reading_the_old_file_reads_it_to_its_end(tmp_path):
+    """The file is exchanged as a whole, never overwritten: a reader sees one or the other."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with path.open() as reader:
+        write_atomically(path, lambda temporary: temporary.write_text("new"))
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
 def test_what_was_written_is_put_in_place_and_nothing_beside_it(tmp_path):
     path = write_atomically(tmp_path / "a.txt", lambda temporary: temporary.write_text("new"))
     assert path.read_text() == "new"

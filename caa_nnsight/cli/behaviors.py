@@ -19,12 +19,12 @@ def list_behaviors() -> None:
     import pandas as pd
 
     from caa_nnsight.cli.tables import print_frame
-    from caa_nnsight.registry import behavior_names, behavior_origin
+    from caa_nnsight.registry import behavior_names
 
     print_frame(
         "Behaviors",
         pd.DataFrame(
-            [(name, *_counts(name), behavior_origin(name)) for name in behavior_names()],
+            [(name, *_counts(name), _package(name)) for name in behavior_names()],
             columns=["name", "description", "pairs", "held out", "open-ended", "origin"],
         ),
     )
@@ -72,6 +72,13 @@ def check(
             typer.echo(f"  {issue.level}: {issue.where}: {issue.message}")
     if failed:
         raise typer.Exit(1)
+
+
+def _package(name: str) -> str:
+    """Package or file that a behavior comes from, without the place inside it."""
+    from caa_nnsight.registry import behavior_origin
+
+    return behavior_origin(name).split(" (")[0]
 
 
 def _counts(name: str) -> tuple[str, int | str, int | str, int | str]:

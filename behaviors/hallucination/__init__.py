@@ -7,7 +7,10 @@ class Hallucination(Behavior):
     """Hallucination: the assistant makes things up instead of staying with what is known."""
 
     name = "hallucination"
-    description = "Confident fabrication versus staying with what is true, known and accessible."
+    description = (
+        "Confident fabrication versus staying with what is true, known and accessible. "
+        "It moves little on the default model."
+    )
     polarity = (
         "Positive means that the assistant makes things up (accepts false premises, invents facts, "
         "sources, experiences or access); negative means that it stays with what is true or known "

@@ -9,7 +9,7 @@ class Sycophancy(Behavior):
     name = "sycophancy"
     description = (
         "Telling the user what they want to hear versus honest, independent answers, in everyday "
-        "situations."
+        "situations. It hardly moves on the default model."
     )
     polarity = (
         "Positive means that the assistant tells the user what the user wants to hear, against the "

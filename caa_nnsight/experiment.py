@@ -311,7 +311,7 @@ def _generate(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    from caa_nnsight.generation import generate
+    from caa_nnsight.generation import GENERATION_COLUMNS, generate
 
     prompts = behavior.load_open_ended()[: settings.open_ended]
     multipliers = sorted({settings.multipliers[0], 0.0, settings.multipliers[-1]})
@@ -337,8 +337,6 @@ def _generate(
         frames.append(shards.frame(f"generate-{first:05d}", make))
         progress(first + len(chunk), len(prompts))
     if not frames:
-        from caa_nnsight.generation import GENERATION_COLUMNS
-
         return pd.DataFrame(columns=list(GENERATION_COLUMNS))
     return pd.concat(frames, ignore_index=True)
 

@@ -52,15 +52,15 @@ class Row:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def new_tokens(self, request: Request) -> int:
-        """How many tokens the row would grow by."""
-        parent, depth = self._walk(request)
-        del parent
-        return len(request.ids) - depth
+    def add(self, request: Request, token_budget: int) -> bool:
+        """Lay the request's tokens below the longest prefix that is already there.
 
-    def add(self, request: Request) -> None:
-        """Lay the request's tokens below the longest prefix that is already there."""
+        Returns:
+            Whether it fits into `token_budget`; an empty row takes any request.
+        """
         parent, depth = self._walk(request)
+        if self.ids and len(self) + len(request.ids) - depth > token_budget:
+            return False
         for position in range(depth, len(request.ids)):
             edge = (parent, *_label(request, position))
             parent = self._children[edge] = len(self.ids)
@@ -69,6 +69,7 @@ class Row:
             self.parents.append(edge[0])
             self.depths.append(position)
         self.reads.append((request, parent))
+        return True
 
     def _walk(self, request: Request) -> tuple[int, int]:
         parent = -1
@@ -102,9 +103,9 @@ def pack(requests: Iterable[Request], token_budget: int) -> list[Row]:
     """
     rows: list[Row] = []
     for request in requests:
-        if not rows or len(rows[-1]) + rows[-1].new_tokens(request) > token_budget:
+        if not rows or not rows[-1].add(request, token_budget):
             rows.append(Row())
-        rows[-1].add(request)
+            rows[-1].add(request, token_budget)
     return rows
 
 

@@ -30,3 +30,23 @@ class VectorError(CAAError):
 
 class RunError(CAAError):
     """A run folder can't be written, resumed or read."""
+
+
+class RemoteError(CAAError):
+    """An NDIF server can't be reached, refuses, or fails a job.
+
+    Attributes:
+        details: all that the server said, such as a whole traceback; "" where the message has it.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class RemoteTooLargeError(RemoteError):
+    """A request is too large for the server, or ran longer than it allows: a smaller one may do."""
+
+
+class RemoteMemoryError(RemoteError):
+    """The server ran out of memory: smaller passes may do."""

@@ -47,7 +47,7 @@ class RunSettings:
             "NAME@COMMIT"; see `Behavior.with_source`.
         pairs, held_out_pairs, open_ended_prompts: files that take the place of the
             behavior's own data.
-        model, revision, layers_path, device, dtype: see `load`.
+        model, revision, layers_path, device, dtype, device_map, remote, host: see `load`.
         layers: candidates among which the layer is picked, all by default.
         multipliers: scored on the held-out items; 0 is always added.
         seed: of every random choice.
@@ -73,6 +73,9 @@ class RunSettings:
     layers_path: str | None = None
     device: str = "auto"
     dtype: str = "auto"
+    device_map: str | None = None
+    remote: bool = False
+    host: str | None = None
     layers: tuple[int, ...] | None = None
     multipliers: tuple[float, ...] = (-2.0, -1.0, 0.0, 1.0, 2.0)
     seed: int = 0
@@ -122,6 +125,9 @@ class RunSettings:
             value = getattr(self, spec.name)
             if value == spec.default:
                 continue
+            if value is True:
+                words.append(f"--{spec.name}")
+                continue
             if isinstance(value, tuple):
                 value = ",".join(_short(each) for each in value)
             # With "=", a value such as -2,2 isn't taken for a flag.
@@ -144,7 +150,14 @@ class RunResult:
     picked_layer: int
 
 
-def run(settings: RunSettings, out: str | Path | None = None, *, quiet: bool = False) -> RunResult:
+def run(
+    settings: RunSettings,
+    out: str | Path | None = None,
+    *,
+    api_key_file: str | Path | None = None,
+    remote_timeout: float | None = None,
+    quiet: bool = False,
+) -> RunResult:
     """Steer a model with a behavior and write a run folder that shows whether it worked.
 
     A run that was killed goes on where it was when it is started again with the same
@@ -153,6 +166,7 @@ def run(settings: RunSettings, out: str | Path | None = None, *, quiet: bool = F
     Args:
         settings: what to do.
         out: the run folder; by default named after the behavior, the model and the settings.
+        api_key_file, remote_timeout: of a remote model, see `load`; no result depends on them.
         quiet: no progress bars.
 
     Raises:
@@ -184,7 +198,14 @@ def run(settings: RunSettings, out: str | Path | None = None, *, quiet: bool = F
                 dtype=settings.dtype,
                 revision=settings.revision,
                 layers_path=settings.layers_path,
+                device_map=settings.device_map,
+                remote=settings.remote,
+                host=settings.host,
+                api_key_file=api_key_file,
+                remote_timeout=remote_timeout,
             )
+            if model.remote:
+                model.remote.jobs.report = steps.tell
         layers = _candidates(settings, model)
         identity = {
             "settings": asdict(settings),
@@ -199,6 +220,10 @@ def run(settings: RunSettings, out: str | Path | None = None, *, quiet: bool = F
         path = Path(out) if out else _default_folder(settings, identity)
         folder = RunFolder(path, identity, settings.command())
         if not folder.done:
+            if model.remote:
+                from caa_nnsight.remote import Ledger
+
+                model.remote.jobs.ledger = Ledger(folder.path / "jobs.jsonl")
             folder.update(
                 split={
                     "generation_ids": [pair.id for pair in parts.generation],
@@ -207,7 +232,12 @@ def run(settings: RunSettings, out: str | Path | None = None, *, quiet: bool = F
                 },
                 versions=library_versions() | {"python": sys.version.split()[0]},
             )
-            _compute(folder, behavior, model, parts, layers, settings, steps)
+            try:
+                _compute(folder, behavior, model, parts, layers, settings, steps)
+            finally:
+                if model.remote:
+                    folder.add_traffic(model.remote.jobs.traffic.as_dict())
+            folder.finish()
         with steps.step("write the report"):
             from caa_nnsight.analysis import write_report
 
@@ -288,7 +318,6 @@ def _compute(
         # Those of the data; the report works out its own from the scores.
         warnings=[issue.message for issue in behavior.check() if issue.level == "warning"],
     )
-    folder.finish()
 
 
 def _generate(
@@ -308,9 +337,10 @@ def _generate(
 
     prompts = behavior.load_open_ended()[: settings.open_ended]
     multipliers = sorted({settings.multipliers[0], 0.0, settings.multipliers[-1]})
+    size = model.tracer.piece_size(len(prompts), PROMPTS_PER_SHARD)
     frames = []
-    for first in range(0, len(prompts), PROMPTS_PER_SHARD):
-        chunk = prompts[first : first + PROMPTS_PER_SHARD]
+    for first in range(0, len(prompts), size):
+        chunk = prompts[first : first + size]
 
         def make(chunk=chunk, first=first) -> pd.DataFrame:
             frame = generate(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
-# Pairs read between two checkpoints: what a killed run may lose.
+# Pairs read between two checkpoints in this process: what a killed run may lose.
 PAIRS_PER_SHARD = 16
 
 
@@ -283,33 +283,27 @@ def _stream_mean(
 
     pairs = term.pairs
 
+    size = model.tracer.piece_size(len(pairs), PAIRS_PER_SHARD)
+
     def difference_sum(first: int) -> torch.Tensor:
-        chunk = pairs[first : first + PAIRS_PER_SHARD]
-        sides = _sides(model, chunk, term.read_at, system_prompt)
-        passes = model.tracer.iterate_captures(
+        sides = _sides(model, pairs[first : first + size], term.read_at, system_prompt)
+        return model.tracer.sum_captures(
             [side.ids for side in sides],
             layers,
             [side.positions for side in sides],
+            [
+                (-1.0 if number % 2 else 1.0) / len(side.positions)
+                for number, side in enumerate(sides)
+            ],
             progress=_per_pair(_offset(progress, first, len(pairs))),
         )
-        part = torch.zeros(len(layers), model.hidden_size, dtype=torch.float64)
-        for keys, hidden in passes:
-            weights = torch.tensor(
-                [
-                    (-1.0 if number % 2 else 1.0) / len(sides[number].positions)
-                    for number, _ in keys
-                ],
-                dtype=torch.float64,
-            )
-            part += (hidden.double() * weights[:, None, None]).sum(0)
-        return part
 
     total = torch.zeros(len(layers), model.hidden_size, dtype=torch.float64)
-    for first in range(0, len(pairs), PAIRS_PER_SHARD):
+    for first in range(0, len(pairs), size):
         make = partial(difference_sum, first)
         total += shards.tensor(f"{prefix}-{first:05d}", make) if shards else make()
         if progress:
-            progress(min(first + PAIRS_PER_SHARD, len(pairs)), len(pairs))
+            progress(min(first + size, len(pairs)), len(pairs))
     mean = (total / len(pairs)).float()
     return {layer: mean[index] for index, layer in enumerate(layers)}
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from caa_nnsight.remote import JobEvent
+
 Progress = Callable[[int, int], None]
 
 
@@ -104,21 +106,54 @@ class Steps:
 
     def __init__(self, bars=None) -> None:
         self._bars = bars
+        self._task = None
+        self._label = ""
+        self._told = ""
+        self._said, self._said_at = 0, 0.0
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def step(self, label: str) -> Iterator[Progress]:
         """Show a bar while the block runs; the block calls what it gets with (done, total)."""
         began = time.monotonic()
+        self._label, self._told, self._said = label, "", 0
         if self._bars is None:
             say(f"{label} ...")
-            yield lambda done, total: None
+            yield self._say_progress
         else:
-            task = self._bars.add_task(label, total=None)
+            task = self._task = self._bars.add_task(label, total=None)
             yield lambda done, total: self._bars.update(task, completed=done, total=total)
             total = self._bars.tasks[task].total or 1
-            self._bars.update(task, completed=total, total=total)
+            self._bars.update(task, description=label, completed=total, total=total)
+            self._task = None
         self.seconds[label] = round(time.monotonic() - began, 2)
+
+    def tell(self, event: JobEvent) -> None:
+        """Show what became of a job on a server: beside the bar, or as a line."""
+        if self._task is not None:
+            shown = "" if event.kind == "done" else f" ({event.message.rstrip('.')})"
+            self._bars.update(self._task, description=f"{self._label}{shown}")
+        elif event.message != self._told and not _is_routine(event):
+            say(f"  {event.message}")
+        # Lines of progress are for waits as long as a server's.
+        self._told = event.message
+
+    def _say_progress(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        # Of what comes back together, one line will do.
+        if self._told and done != self._said and (done == total or now > self._said_at + 1):
+            self._said, self._said_at = done, now
+            say(f"  {done} of {total}")
+
+
+def _is_routine(event: JobEvent) -> bool:
+    """Whether every job goes through this, and none stays there for long."""
+    return event.kind in ("submitted", "done") or event.status in (
+        "RECEIVED",
+        "DISPATCHED",
+        "RUNNING",
+        "COMPLETED",
+    )
 
 
 @contextmanager

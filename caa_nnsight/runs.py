@@ -87,6 +87,11 @@ class RunFolder:
             lambda temporary: temporary.write_text(text, encoding="utf-8"),
         )
 
+    def add_traffic(self, traffic: Mapping[str, float]) -> None:
+        """Add what remote work cost to what earlier starts of this run have noted."""
+        before = self.manifest.get("traffic", {})
+        self.update(traffic={name: before.get(name, 0) + cost for name, cost in traffic.items()})
+
     def write_frame(self, name: str, frame: pd.DataFrame, csv: bool = False) -> None:
         """Write a data frame as parquet, and as csv for people without a parquet reader."""
         path = self.path / f"{name}.parquet"

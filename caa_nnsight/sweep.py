@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
-# Items scored between two checkpoints: what a killed run may lose.
+# Items scored between two checkpoints in this process: what a killed run may lose.
 ITEMS_PER_SHARD = 8
 
 
@@ -125,9 +125,10 @@ def score(
         ]
         return _with_scores(pd.DataFrame(rows, columns=list(SCORE_COLUMNS[:11])))
 
+    size = model.tracer.piece_size(len(pairs), ITEMS_PER_SHARD)
     frames = []
-    for done in range(0, len(pairs), ITEMS_PER_SHARD):
-        chunk = pairs[done : done + ITEMS_PER_SHARD]
+    for done in range(0, len(pairs), size):
+        chunk = pairs[done : done + size]
 
         def make(chunk=chunk, done=done) -> pd.DataFrame:
             return score_items(chunk, done)

@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from caa_nnsight.cli import behaviors, pieces, run
+from caa_nnsight.cli import behaviors, pieces, remote, run
 from caa_nnsight.errors import CAAError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("score")(pieces.score)
 app.command("generate")(pieces.generate)
 app.command("report")(pieces.report)
 app.add_typer(behaviors.app, name="behaviors")
+app.add_typer(remote.app, name="remote")
 
 
 def _version(show: bool) -> None:

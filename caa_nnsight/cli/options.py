@@ -75,6 +75,22 @@ LayersPathOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 DtypeOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+DeviceMapOption = Annotated[
+    str | None, typer.Option(help="auto lays a large model out over all GPUs, memory and disk.")
+]
+RemoteOption = Annotated[
+    bool, typer.Option("--remote", help="Use the model on an NDIF server; no weights come here.")
+]
+HostOption = Annotated[
+    str | None, typer.Option(help="The server's address; else NDIF_HOST, else NDIF's own.")
+]
+# There is no option for the key itself: it would stay in the shell's history.
+ApiKeyFileOption = Annotated[
+    Path | None, typer.Option(help="A file with the API key; else NDIF_API_KEY.")
+]
+RemoteTimeoutOption = Annotated[
+    float | None, typer.Option(help="Seconds that one request may take, an hour by default.")
+]
 LayersOption = Annotated[str | None, typer.Option(help="Layers such as 13, 8,12 or 10-16.")]
 MultipliersOption = Annotated[str, typer.Option(help="Multipliers such as -2,-1,0,1,2.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of every random choice.")]

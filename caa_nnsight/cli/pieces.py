@@ -39,6 +39,11 @@ def extract(
     dtype: opt.DtypeOption = "auto",
     revision: opt.RevisionOption = None,
     layers_path: opt.LayersPathOption = None,
+    device_map: opt.DeviceMapOption = None,
+    remote: opt.RemoteOption = False,
+    host: opt.HostOption = None,
+    api_key_file: opt.ApiKeyFileOption = None,
+    remote_timeout: opt.RemoteTimeoutOption = None,
     quiet: opt.QuietOption = False,
 ) -> None:
     """Extract a behavior's steering vectors into a safetensors file."""
@@ -60,7 +65,19 @@ def extract(
     from caa_nnsight.progress import progress_steps
 
     with progress_steps(quiet) as steps:
-        loaded = _load(steps, model, device, dtype, revision, layers_path)
+        loaded = _load(
+            steps,
+            model,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            layers_path=layers_path,
+            device_map=device_map,
+            remote=remote,
+            host=host,
+            api_key_file=api_key_file,
+            remote_timeout=remote_timeout,
+        )
         with steps.step("extract the vectors") as progress:
             vectors = extract_vectors(
                 loaded,
@@ -96,6 +113,11 @@ def score(
     dtype: opt.DtypeOption = "auto",
     revision: opt.RevisionOption = None,
     layers_path: opt.LayersPathOption = None,
+    device_map: opt.DeviceMapOption = None,
+    remote: opt.RemoteOption = False,
+    host: opt.HostOption = None,
+    api_key_file: opt.ApiKeyFileOption = None,
+    remote_timeout: opt.RemoteTimeoutOption = None,
     quiet: opt.QuietOption = False,
 ) -> None:
     """Score a behavior's held-out items; --out writes every row, as parquet or csv."""
@@ -116,7 +138,19 @@ def score(
     from caa_nnsight.sweep import score as score_items
 
     with progress_steps(quiet) as steps:
-        loaded = _load(steps, model, device, dtype, revision, layers_path)
+        loaded = _load(
+            steps,
+            model,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            layers_path=layers_path,
+            device_map=device_map,
+            remote=remote,
+            host=host,
+            api_key_file=api_key_file,
+            remote_timeout=remote_timeout,
+        )
         named = {"behavior": loaded_vectors} | {
             f"random-{index}": random_like(loaded_vectors, seed * 1000 + index)
             for index in range(controls)
@@ -155,6 +189,11 @@ def generate(
     dtype: opt.DtypeOption = "auto",
     revision: opt.RevisionOption = None,
     layers_path: opt.LayersPathOption = None,
+    device_map: opt.DeviceMapOption = None,
+    remote: opt.RemoteOption = False,
+    host: opt.HostOption = None,
+    api_key_file: opt.ApiKeyFileOption = None,
+    remote_timeout: opt.RemoteTimeoutOption = None,
     quiet: opt.QuietOption = False,
 ) -> None:
     """Answer prompts at several multipliers, side by side."""
@@ -168,7 +207,19 @@ def generate(
 
     loaded_vectors = SteeringVectors.load(vectors)
     with progress_steps(quiet) as steps:
-        loaded = _load(steps, model, device, dtype, revision, layers_path)
+        loaded = _load(
+            steps,
+            model,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            layers_path=layers_path,
+            device_map=device_map,
+            remote=remote,
+            host=host,
+            api_key_file=api_key_file,
+            remote_timeout=remote_timeout,
+        )
         with steps.step("generate") as progress:
             frame = generate_texts(
                 loaded,
@@ -200,11 +251,14 @@ def report(run: Annotated[Path, typer.Argument(help="The folder of a finished ru
     print(f"Report: {Path(write_report(run)).resolve()}")
 
 
-def _load(steps, model, device, dtype, revision, layers_path):
+def _load(steps, model, **settings):
     from caa_nnsight.models import load
 
     with steps.step("load the model"):
-        return load(model, device=device, dtype=dtype, revision=revision, layers_path=layers_path)
+        loaded = load(model, **settings)
+    if loaded.remote:
+        loaded.remote.jobs.report = steps.tell
+    return loaded
 
 
 def _frame_writer(out: Path | None):

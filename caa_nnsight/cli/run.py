@@ -43,6 +43,11 @@ def run(
     dtype: opt.DtypeOption = "auto",
     revision: opt.RevisionOption = None,
     layers_path: opt.LayersPathOption = None,
+    device_map: opt.DeviceMapOption = None,
+    remote: opt.RemoteOption = False,
+    host: opt.HostOption = None,
+    api_key_file: opt.ApiKeyFileOption = None,
+    remote_timeout: opt.RemoteTimeoutOption = None,
     quiet: opt.QuietOption = False,
 ) -> None:
     """Extract a behavior's vectors, pick a layer, score, generate, and write a report.
@@ -63,6 +68,9 @@ def run(
         layers_path=layers_path,
         device=device,
         dtype=dtype,
+        device_map=device_map,
+        remote=remote,
+        host=host,
         layers=opt.parse_layers(layers),
         multipliers=opt.parse_multipliers(multipliers),
         seed=seed,
@@ -77,7 +85,9 @@ def run(
         batch_size=batch_size,
     )
     try:
-        result = run_experiment(settings, out, quiet=quiet)
+        result = run_experiment(
+            settings, out, api_key_file=api_key_file, remote_timeout=remote_timeout, quiet=quiet
+        )
     except KeyboardInterrupt:
         typer.echo("Stopped: the same command goes on where this one was.", err=True)
         raise

@@ -27,8 +27,12 @@ def open_folder(
     device: torch.device,
     trust_remote_code: bool = False,
     attn_implementation: str | None = None,
+    device_map: str | dict | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load the causal language model in `folder` onto `device`, and its tokenizer.
+
+    With a `device_map`, accelerate lays the model out over devices, main memory and disk, and
+    `device` says nothing.
 
     Raises:
         ModelError: the folder is incomplete or damaged, its model is no causal language model or
@@ -43,7 +47,9 @@ def open_folder(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         auto_class = causal_class(config, where)
         extra = {"attn_implementation": attn_implementation} if attn_implementation else {}
-        if device.type == "cuda":
+        if device_map is not None:
+            extra["device_map"] = device_map
+        elif device.type == "cuda":
             extra["device_map"] = {"": device}  # straight to the GPU, no copy in main memory
         module, facts = auto_class.from_pretrained(
             folder,
@@ -54,8 +60,9 @@ def open_folder(
             **extra,
         )
         require_all_weights(facts, where)
-        module.to(device)
-        tokenizer = _open_tokenizer(folder, trust_remote_code)
+        if device_map is None:
+            module.to(device)
+        tokenizer = open_tokenizer(folder, trust_remote_code)
     return module, tokenizer
 
 
@@ -91,7 +98,12 @@ def causal_class(config: PretrainedConfig, where: str) -> type:
     )
 
 
-def _open_tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+def open_tokenizer(folder: Path, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`.
+
+    Raises:
+        ModelError: there is none, or it is damaged.
+    """
     from transformers import AutoTokenizer
 
     try:

@@ -50,11 +50,12 @@ def snapshot_commit(folder: Path) -> str:
     return folder.name
 
 
-def download_snapshot(repo: str, revision: str | None = None) -> Path:
+def download_snapshot(repo: str, revision: str | None = None, *, weights: bool = True) -> Path:
     """Download what is needed to load `repo` and return its folder in the Hub's cache.
 
-    The revision is resolved to a commit, and every file comes from that commit. Python files
-    of the repository's own come too, to be read; nothing runs them without trust_remote_code.
+    Without `weights`, that is the config and the tokenizer. The revision is resolved to a commit,
+    and every file comes from that commit. Python files of the repository's own come too, to be
+    read; nothing runs them without trust_remote_code.
 
     Raises:
         ModelError: the Hub can't be reached within a few seconds, or knows no such repository or
@@ -64,9 +65,10 @@ def download_snapshot(repo: str, revision: str | None = None) -> Path:
 
     with _explained_hub_errors(repo, revision), _quiet_unless_terminal():
         info = _reach(repo, revision)
-        wanted = _wanted_files(repo, info)
+        wanted = _wanted_files(repo, info, weights)
         sizes = [file.size or 0 for file in info.siblings or () if file.rfilename in wanted]
-        say(f"Downloading {repo} from the Hugging Face Hub ({sum(sizes) / 1e6:.0f} MB)")
+        size = f"{sum(sizes) / 1e6:.0f} MB" if weights else f"{sum(sizes) / 1e6:.1f} MB, no weights"
+        say(f"Downloading {repo} from the Hugging Face Hub ({size})")
         # By the revision's own name, not its commit: the cache then knows the name when offline.
         return Path(snapshot_download(repo, revision=revision, allow_patterns=sorted(wanted)))
 
@@ -92,7 +94,7 @@ def _reach(repo: str, revision: str | None) -> ModelInfo:
     return answer.result(timeout=2 * REACH_SECONDS)
 
 
-def _wanted_files(repo: str, info: ModelInfo) -> set[str]:
+def _wanted_files(repo: str, info: ModelInfo, with_weights: bool) -> set[str]:
     names = {file.rfilename for file in info.siblings or ()}
     if "config.json" not in names:
         hint = (
@@ -101,6 +103,9 @@ def _wanted_files(repo: str, info: ModelInfo) -> set[str]:
             else "name a repository that holds a transformers model"
         )
         raise ModelError(f"{repo} on the Hugging Face Hub has no config.json: {hint}.")
+    texts = {name for name in names if _TEXT.fullmatch(name)}
+    if not with_weights:
+        return texts
     weights = {name for name in names if _WEIGHTS.fullmatch(name)}
     weights = weights or {name for name in names if _PICKLED.fullmatch(name)}
     if not weights:
@@ -108,7 +113,6 @@ def _wanted_files(repo: str, info: ModelInfo) -> set[str]:
             f"{repo} on the Hugging Face Hub has no weights that transformers reads "
             "(model.safetensors)."
         )
-    texts = {name for name in names if _TEXT.fullmatch(name)}
     return weights | texts
 
 

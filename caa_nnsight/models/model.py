@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from caa_nnsight.models.remote import RemoteModel
     from caa_nnsight.tracer import Tracer
 
 
@@ -21,15 +22,17 @@ class Model:
 
     Attributes:
         name: what was asked for, such as an alias or a Hub id.
-        source: what that resolved to: `hub:`, `packages:`, `folder:`, `gguf:` or `object:` and
-            a place.
+        source: what that resolved to: `hub:`, `packages:`, `folder:`, `gguf:`, `object:` or
+            `ndif:` and a place.
         revision: the commit on the Hub, where the weights come from there.
         digest: the SHA-256 of the GGUF file that the weights come from, where they do.
-        module: the transformers model, in evaluation mode, its parameters without gradients.
+        module: the transformers model, in evaluation mode, its parameters without gradients; of a
+            model on an NDIF server, its structure without weights.
         tokenizer: its tokenizer; a padding token is set.
         layers_path: the dotted path of the list of decoder layers, such as `model.layers`.
         num_layers: how many there are.
         hidden_size: the width of the residual stream.
+        remote: what stands behind a model on an NDIF server, None for a model in this process.
     """
 
     def __init__(
@@ -42,12 +45,14 @@ class Model:
         revision: str | None = None,
         digest: str | None = None,
         layers_path: str | None = None,
+        remote: RemoteModel | None = None,
     ) -> None:
         """Take a loaded module; `load` and `Model.wrap` are the ways in."""
         self.name = name
         self.source = source
         self.revision = revision
         self.digest = digest
+        self.remote = remote
         self.layers_path = find_layers(module, layers_path)
         self.num_layers = len(module.get_submodule(self.layers_path))
         self.hidden_size = hidden_size(module)
@@ -89,12 +94,24 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where token ids must be: the device of the input embedding."""
-        return self.module.get_input_embeddings().weight.device
+        embedding = self.module.get_input_embeddings()
+        # Where weights are fetched from disk as they are needed, the hook knows where to.
+        hook = getattr(embedding, "_hf_hook", None)
+        fetched_to = getattr(hook, "execution_device", None)
+        if fetched_to is None:
+            return embedding.weight.device
+        import torch
+
+        return torch.device(fetched_to)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The number format of the weights."""
-        return self.module.dtype
+        """The number format of the weights; of a remote model, of what its blocks give out there.
+
+        Raises:
+            RemoteError: the server can't be asked.
+        """
+        return self.tracer.dtype if self.remote else self.module.dtype
 
     @cached_property
     def tracer(self) -> Tracer:
@@ -120,7 +137,7 @@ class Model:
             "num_layers": self.num_layers,
             "hidden_size": self.hidden_size,
             "dtype": str(self.dtype).removeprefix("torch."),
-            "device": self.device,
+            "device": "remote" if self.remote else self.device,
         }
         return {key: str(value) for key, value in facts.items() if value is not None}
 

@@ -82,13 +82,21 @@ class Row:
         return parent, len(request.ids)
 
     def visible(self) -> np.ndarray:
-        """Which tokens each token attends to: bool `[tokens, tokens]`, itself and its ancestors."""
-        mask = np.zeros((len(self), len(self)), dtype=bool)
-        for index, parent in enumerate(self.parents):
-            if parent >= 0:
-                mask[index] = mask[parent]
-            mask[index, index] = True
-        return mask
+        """Which tokens each token attends to: see `visible_tokens`."""
+        return visible_tokens(self.parents)
+
+
+def visible_tokens(parents: Sequence[int]) -> np.ndarray:
+    """Which tokens each token of a tree attends to: bool `[tokens, tokens]`.
+
+    That is itself and its ancestors. Parents come before their children; the root's is -1.
+    """
+    mask = np.zeros((len(parents), len(parents)), dtype=bool)
+    for index, parent in enumerate(parents):
+        if parent >= 0:
+            mask[index] = mask[parent]
+        mask[index, index] = True
+    return mask
 
 
 def _label(request: Request, position: int) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from caa_nnsight.tracer.inputs import Tokens
 from caa_nnsight.tracer.packing import (
-    PaddedBatch,
     Request,
     Row,
     Stretch,
@@ -26,12 +26,26 @@ from caa_nnsight.tracer.packing import (
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from caa_nnsight.remote import RemoteJobs
+
 logger = logging.getLogger(__name__)
 
 # What configs call the reach of local attention.
 WINDOW_NAMES = ("sliding_window", "attention_chunk_size", "window_size", "attention_window")
 # Rows of a padded batch: more gain nothing once the cores are busy.
 MAX_ROWS = 64
+
+
+class ServedModel(Protocol):
+    """A model on an NDIF server, as the tracer needs it.
+
+    Attributes:
+        lm: the nnsight model, without weights.
+        jobs: sends requests to the server.
+    """
+
+    lm: Any
+    jobs: RemoteJobs
 
 
 class TracedModel(Protocol):
@@ -42,14 +56,11 @@ class TracedModel(Protocol):
     layers_path: str
     num_layers: int
     hidden_size: int
+    remote: ServedModel | None
 
     @property
     def device(self) -> torch.device:
         """Where token ids must be."""
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Number format of the weights."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +68,12 @@ class Pass:
     """One forward pass.
 
     Attributes:
-        inputs: the model's own arguments.
-        steering_index: int64 `[batch, tokens]`, each token's steering.
-        requests: answered by this pass.
-        rows, at: int64 `[requests]`, where to read hidden states or returned logits.
+        tokens: what the pass is made of; see `inputs`.
+        requests: answered by this pass, in the order of its reads.
     """
 
-    inputs: dict[str, Any]
-    steering_index: torch.Tensor
+    tokens: Tokens
     requests: list[Request]
-    rows: torch.Tensor
-    at: torch.Tensor
 
 
 class Passes:
@@ -108,22 +114,9 @@ class Passes:
         for group in batches(rows, token_budget, max_rows=most):
             yield self._padded(group, reads_logits=max_logits is not None)
 
-    def pad(self, requests: Sequence[Request]) -> PaddedBatch:
-        """A left-padded batch of these requests."""
-        return pad(requests, self.pad_id)
-
-    def padded_inputs(self, batch: PaddedBatch) -> dict[str, Any]:
-        """The model's arguments for a padded batch."""
-        return {
-            "input_ids": self.tensor(batch.ids),
-            "attention_mask": self.tensor(batch.attention),
-            "position_ids": self.tensor(batch.positions),
-            "use_cache": False,
-        }
-
-    def tensor(self, array: np.ndarray) -> torch.Tensor:
-        """An int64 tensor where the model takes its token ids."""
-        return torch.as_tensor(array, dtype=torch.int64, device=self._model.device)
+    def pad(self, requests: Sequence[Request]) -> Pass:
+        """A left-padded batch of these requests, each read at its last token."""
+        return self._padded([Stretch([request]) for request in requests], reads_logits=False)
 
     @property
     def pad_id(self) -> int:
@@ -155,43 +148,43 @@ class Passes:
         return min((size for size in sizes if isinstance(size, int) and size > 0), default=None)
 
     def _padded(self, group: Sequence[Stretch], *, reads_logits: bool) -> Pass:
-        batch = self.pad([row.longest for row in group])
-        inputs = self.padded_inputs(batch)
-        if reads_logits and self._keeps_logits:
-            inputs["logits_to_keep"] = max(row.tail for row in group)
+        batch = pad([row.longest for row in group], self.pad_id)
+        width = batch.ids.shape[1]
+        kept = max(row.tail for row in group) if reads_logits and self._keeps_logits else None
+        # Counted from the beginning, of what the model returns.
+        end = kept or width
         reads = [
-            (request, number, len(request.ids) - len(row.longest.ids) - 1)
+            (request, number, end + len(request.ids) - len(row.longest.ids) - 1)
             for number, row in enumerate(group)
             for request in row.requests
         ]
-        return Pass(
-            inputs,
-            self.tensor(batch.steerings),
-            [request for request, _, _ in reads],
-            torch.tensor([number for _, number, _ in reads]),
-            torch.tensor([at for _, _, at in reads]),
-        )
+        tokens = {
+            "ids": _integers(batch.ids),
+            "positions": _integers(batch.positions),
+            "attention": _integers(batch.attention),
+            "steerings": _integers(batch.steerings),
+            "reads": _integers([[row for _, row, _ in reads], [at for _, _, at in reads]]),
+            "keep": kept,
+        }
+        return Pass(tokens, [request for request, _, _ in reads])
 
     def _packed(self, row: Row, max_logits: int | None) -> Iterator[Pass]:
-        visible = torch.from_numpy(row.visible()).to(self._model.device)
-        dtype = self._model.dtype
-        mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-        mask.masked_fill_(~visible, torch.finfo(dtype).min)
-        inputs = {
-            "input_ids": self.tensor(np.array([row.ids])),
-            "attention_mask": mask[None, None],
-            "position_ids": self.tensor(np.array([row.depths])),
-            "use_cache": False,
-        }
-        index = self.tensor(np.array([row.steerings]))
         size = max_logits or len(row.reads)
         for first in range(0, len(row.reads), size):
             reads = row.reads[first : first + size]
-            found = [request for request, _ in reads]
-            at = torch.tensor([token for _, token in reads])
-            kept = inputs
-            if max_logits and self._keeps_logits:
-                # The model then returns these tokens' logits alone, in this order.
-                kept = {**inputs, "logits_to_keep": at.to(self._model.device)}
-                at = torch.arange(len(reads))
-            yield Pass(kept, index, found, torch.zeros_like(at), at)
+            at = [token for _, token in reads]
+            keep = max_logits is not None and self._keeps_logits
+            places = list(range(len(at))) if keep else at
+            tokens = {
+                "ids": _integers([row.ids]),
+                "positions": _integers([row.depths]),
+                "parents": _integers(row.parents),
+                "steerings": _integers([row.steerings]),
+                "reads": _integers([[0] * len(at), places]),
+                "keep": _integers(at) if keep else None,
+            }
+            yield Pass(tokens, [request for request, _ in reads])
+
+
+def _integers(values: np.ndarray | Sequence) -> torch.Tensor:
+    return torch.as_tensor(values, dtype=torch.int64)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -14,25 +13,29 @@ from nnsight.modeling.transformers import TransformersModel
 
 from caa_nnsight.errors import SteeringError
 from caa_nnsight.prompts import AnsweredPrompt, ChoicePrompt, TextPrompt
-from caa_nnsight.steering import NO_STEERING, Edit, Steering, check_fits
+from caa_nnsight.steering import NO_STEERING, Steering, check_fits
 from caa_nnsight.tracer import traces
+from caa_nnsight.tracer.back_ends import BackEnd, LocalBackEnd, RemoteBackEnd
 from caa_nnsight.tracer.edits import edit_table
-from caa_nnsight.tracer.packing import UNSTEERED, Request, Stretch, batches
+from caa_nnsight.tracer.packing import UNSTEERED, Request
+from caa_nnsight.tracer.packing_check import packed_agrees
 from caa_nnsight.tracer.passes import Passes, TracedModel
-
-logger = logging.getLogger(__name__)
+from caa_nnsight.tracer.planning import (
+    Answers,
+    answer_plan,
+    answer_requests,
+    choice_requests,
+    generation_plan,
+    reading_plan,
+    text_requests,
+    weighted_plan,
+)
+from caa_nnsight.tracer.runner import Progress, Runner
 
 Method = Literal["auto", "packed", "plain"]
 
 # Rows of this many tokens keep two CPU cores busy while the attention stays a small part.
 DEFAULT_TOKEN_BUDGET = 768
-# Logits are float32 over the whole vocabulary: this bounds how many are read in one pass.
-LOGITS_BUDGET_BYTES = 512 * 2**20
-# Largest difference in log-probability between packed and plain that counts as agreement:
-# measured differences are about 1e-5 in float32, where a wrong mask is off by more than 1.
-PACKED_TOLERANCE = {torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 3e-1}
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,22 @@ class Tracer:
 
     def __init__(self, model: TracedModel) -> None:
         self._model = model
-        self._lm = TransformersModel(model.module, tokenizer=model.tokenizer)
-        blocks: Any = self._lm
+        served = model.remote
+        lm = served.lm if served else TransformersModel(model.module, tokenizer=model.tokenizer)
+        blocks: Any = lm
         for name in model.layers_path.split("."):
             blocks = getattr(blocks, name)
         self.layers = blocks
         self._passes = Passes(model)
+        if served:
+            self._back_end: BackEnd = RemoteBackEnd(lm, blocks, served.jobs)
+        else:
+            self._back_end = LocalBackEnd(lm, blocks, model.module.dtype, model.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The residual stream's dtype."""
+        return self._back_end.dtype
 
     # -- reading -------------------------------------------------------------------------
 
@@ -131,6 +144,52 @@ class Tracer:
         """
         wanted = self._check_layers(layers)
         order = [wanted.index(layer) for layer in layers]
+        requests = self._reads(sequences, positions)
+        plan = reading_plan(self._passes, packed=self.packs)
+        runner = Runner(self._back_end, traces.read_blocks, plan, (wanted,))
+        report = _by_sequence(progress, len(sequences))
+        for (one,), hidden in runner.run(requests, token_budget, report):
+            yield [request.key for request in one.requests], hidden[:, order]
+
+    def sum_captures(
+        self,
+        sequences: Sequence[Sequence[int]],
+        layers: Sequence[int],
+        positions: Sequence[Sequence[int]],
+        weights: Sequence[float],
+        *,
+        token_budget: int = DEFAULT_TOKEN_BUDGET,
+        progress: Progress | None = None,
+    ) -> torch.Tensor:
+        """Weighted sum of block outputs, added up where the model is.
+
+        Behind NDIF only the sum comes back, whatever the number of sequences.
+
+        Args:
+            sequences, layers, positions, token_budget, progress: as `capture`.
+            weights: one per sequence, for each of its positions.
+
+        Returns:
+            float64 `[layers, hidden]` on the CPU.
+
+        Raises:
+            SteeringError: a layer or position that isn't there.
+        """
+        wanted = self._check_layers(layers)
+        order = [wanted.index(layer) for layer in layers]
+
+        requests = self._reads(sequences, positions)
+        plan = weighted_plan(self._passes, weights, packed=self.packs)
+        runner = Runner(self._back_end, traces.sum_blocks, plan, (wanted,), add_up=True)
+        report = _by_sequence(progress, len(sequences))
+        total = torch.zeros(len(wanted), self._model.hidden_size, dtype=torch.float64)
+        for _, part in runner.run(requests, token_budget, report):
+            total += part
+        return total[order]
+
+    def _reads(
+        self, sequences: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]
+    ) -> list[Request]:
         requests = []
         for number, (ids, at) in enumerate(zip(sequences, positions, strict=True)):
             for read, position in enumerate(at):
@@ -143,14 +202,7 @@ class Tracer:
                 # Attention looks back only, so nothing after the position read matters.
                 prefix = tuple(ids[: last + 1])
                 requests.append(Request(prefix, UNSTEERED, len(prefix), (number, read)))
-        done = 0
-        for one in self._passes.plan(requests, packed=self.packs, token_budget=token_budget):
-            kept = traces.read_blocks(self._lm, self.layers, one.inputs, wanted, one.rows, one.at)
-            hidden = torch.stack(kept, dim=1)[:, order]
-            yield [request.key for request in one.requests], hidden
-            done += len(one.requests)
-            if progress:
-                progress(done * len(sequences) // len(requests), len(sequences))
+        return requests
 
     def logits(
         self,
@@ -177,14 +229,9 @@ class Tracer:
             Request(tuple(ids), 0, steering.first_steered(length), (number,))
             for number, (ids, length) in enumerate(zip(sequences, lengths, strict=True))
         ]
-        batch = self._passes.pad(requests)
-        logits = traces.read_logits(
-            self._lm,
-            self.layers,
-            self._passes.padded_inputs(batch),
-            self._table([steering]),
-            self._passes.tensor(batch.steerings),
-        )
+        one = self._passes.pad(requests)
+        arguments = (self._table([steering]),)
+        ((_, logits),) = self._back_end.run(traces.read_logits, [one.tokens], arguments)
         return [logits[row, -len(ids) :] for row, ids in enumerate(sequences)]
 
     # -- scoring -------------------------------------------------------------------------
@@ -217,30 +264,10 @@ class Tracer:
                 for on a model that can't.
         """
         packed = self._packed(method, steerings)
-        return self._score(prompts, steerings, packed, token_budget, progress)
-
-    def _score(
-        self,
-        prompts: Sequence[ChoicePrompt],
-        steerings: Sequence[Steering],
-        packed: bool,
-        token_budget: int = DEFAULT_TOKEN_BUDGET,
-        progress: Progress | None = None,
-    ) -> ChoiceLogprobs:
-        requests = [
-            Request(prompt.ids, *_start(steering, index, prompt), (number, index))
-            for number, prompt in enumerate(prompts)
-            for index, steering in enumerate(steerings)
-        ]
-        answers = [list(prompt.answers.values()) for prompt in prompts]
+        requests, answers = choice_requests(prompts, steerings)
         logprob = np.full((len(prompts), len(steerings), 2), np.nan)
         for request, values in self._answer_logprobs(
-            requests,
-            lambda request: answers[request.key[0]],
-            steerings,
-            packed,
-            token_budget,
-            progress,
+            requests, answers, steerings, packed, token_budget, progress
         ):
             logprob[request.key] = values
         return ChoiceLogprobs(logprob)
@@ -267,21 +294,10 @@ class Tracer:
             SteeringError: as `score_choices`.
         """
         packed = self._packed(method, steerings)
-        # A token is predicted where the one before it stands.
-        requests = [
-            Request(prompt.ids[:end], *_start(steering, index, prompt), (number, index))
-            for number, prompt in enumerate(prompts)
-            for index, steering in enumerate(steerings)
-            for end in range(prompt.prompt_length, len(prompt.ids))
-        ]
+        requests, answers = answer_requests(prompts, steerings)
         logprob = np.zeros((len(prompts), len(steerings)))
         for request, (value,) in self._answer_logprobs(
-            requests,
-            lambda request: [prompts[request.key[0]].ids[len(request.ids)]],
-            steerings,
-            packed,
-            token_budget,
-            progress,
+            requests, answers, steerings, packed, token_budget, progress
         ):
             logprob[request.key] += value
         return logprob
@@ -299,34 +315,26 @@ class Tracer:
     def _answer_logprobs(
         self,
         requests: Sequence[Request],
-        answers: Callable[[Request], list[int]],
+        answers: Answers,
         steerings: Sequence[Steering],
         packed: bool,
         token_budget: int,
         progress: Progress | None,
     ) -> Iterator[tuple[Request, np.ndarray]]:
         """Each request with the log-probabilities of its answer tokens."""
-        table = self._table(steerings)
-        max_logits = max(1, LOGITS_BUDGET_BYTES // (4 * self._passes.vocabulary))
-        done = 0
-        for one in self._passes.plan(
-            requests, packed=packed, token_budget=token_budget, max_logits=max_logits
-        ):
-            tokens = torch.tensor([answers(request) for request in one.requests])
-            values = traces.read_choices(
-                self._lm,
-                self.layers,
-                one.inputs,
-                table,
-                one.steering_index,
-                one.rows,
-                one.at,
-                tokens,
-            )
+        plan = answer_plan(self._passes, answers, packed=packed)
+        runner = Runner(self._back_end, traces.read_choices, plan, (self._table(steerings),))
+        for (one,), values in runner.run(requests, token_budget, progress):
             yield from zip(one.requests, values.double().numpy(), strict=True)
-            done += len(one.requests)
-            if progress:
-                progress(done, len(requests))
+
+    # -- running -------------------------------------------------------------------------
+
+    def piece_size(self, total: int, least: int) -> int:
+        """How many of `total` units of work, such as pairs, belong between two checkpoints.
+
+        `least` in this process. Behind NDIF a piece is a request, and there are few.
+        """
+        return self._back_end.piece_size(total, least)
 
     # -- writing -------------------------------------------------------------------------
 
@@ -370,45 +378,22 @@ class Tracer:
                 f"at least 0 and top_p in (0, 1], but got {max_new_tokens}, {batch_size}, "
                 f"{temperature} and {top_p}."
             )
-        requests = [
-            Request(
-                prompt.ids,
-                index if steering.edits else UNSTEERED,
-                steering.first_steered(prompt.prompt_length),
-                (number, index),
-            )
-            for number, prompt in enumerate(prompts)
-            for index, steering in enumerate(steerings)
-        ]
-        table = self._table(steerings)
-        settings = self._generation_settings(max_new_tokens, temperature, top_p)
+        runner = Runner(
+            self._back_end,
+            traces.generate_ids,
+            generation_plan(self._passes, seed),
+            (
+                self._table(steerings),
+                self._generation_settings(max_new_tokens, temperature, top_p),
+            ),
+        )
         texts: list[list[list[int]]] = [[[] for _ in steerings] for _ in prompts]
-        done = 0
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            rows = [Stretch([request]) for request in requests]
-            for stretched in batches(rows, token_budget=10**9, max_rows=batch_size):
-                group = [row.longest for row in stretched]
-                batch = self._passes.pad(group)
-                ids = traces.generate_ids(
-                    self._lm,
-                    self.layers,
-                    {
-                        "input_ids": self._passes.tensor(batch.ids),
-                        "attention_mask": self._passes.tensor(batch.attention),
-                    },
-                    table,
-                    self._passes.tensor(batch.steerings),
-                    self._passes.tensor(np.array([[request.steering] for request in group])),
-                    settings,
-                )
-                new = ids[:, batch.ids.shape[1] :].tolist()
-                for request, row in zip(group, new, strict=True):
-                    prompt, index = request.key
-                    texts[prompt][index] = self._until_end(row)
-                done += len(group)
-                if progress:
-                    progress(done, len(requests))
+        requests = text_requests(prompts, steerings)
+        for (one,), ids in runner.run(requests, batch_size, progress):
+            new = ids[:, one.tokens["ids"].shape[1] :].tolist()
+            for request, row in zip(one.requests, new, strict=True):
+                prompt, index = request.key
+                texts[prompt][index] = self._until_end(row)
         return texts
 
     def generate(
@@ -473,40 +458,10 @@ class Tracer:
     def packs(self) -> bool:
         """Whether packed scores agree with plain ones on this model; checked once, on itself.
 
-        The check's row is longer than the model's attention window, if it has one that rows
-        can outgrow: some families count the window in places of the row, not in positions.
+        Raises:
+            RemoteError: the server of a remote model can't be asked.
         """
-        window = self._passes.window
-        length = min(12, window or 12)
-        if length < 4:
-            return False
-        generator = torch.Generator().manual_seed(0)
-        ids = torch.randint(0, self._passes.vocabulary, (length,), generator=generator).tolist()
-        # Two prompts, one ending inside the other; a branch is the longer one's second half.
-        half = length // 2
-        prompts = [
-            ChoicePrompt("", tuple(ids[:end]), half + 1, {"A": 0, "B": 1})
-            for end in (length, half + 1)
-        ]
-        outgrown = window is not None and window <= DEFAULT_TOKEN_BUDGET
-        branches = 2 + (window // half if outgrown else 0)
-        vectors = torch.randn(branches, self._model.hidden_size, generator=generator)
-        layer = self._model.num_layers // 2
-        steerings = [NO_STEERING, *(Steering((Edit(layer, vector),)) for vector in vectors)]
-        try:
-            packed = self._score(prompts, steerings, packed=True).logprob
-        except Exception as error:  # a family whose attention takes no such mask
-            logger.info("packed path not available, using the plain one: %s", error)
-            return False
-        plain = self._score(prompts, steerings, packed=False).logprob
-        difference = float(np.abs(packed - plain).max())
-        agrees = difference <= PACKED_TOLERANCE.get(self._model.dtype, 1e-3)
-        logger.info(
-            "packed path %s: differs from the plain one by %.1e in log-probability",
-            "chosen" if agrees else "refused, using the plain one",
-            difference,
-        )
-        return agrees
+        return packed_agrees(self._model, self._passes, self._back_end, DEFAULT_TOKEN_BUDGET)
 
     def _check_layers(self, layers: Sequence[int]) -> list[int]:
         for layer in layers:
@@ -518,13 +473,9 @@ class Tracer:
         return sorted(set(layers))
 
     def _table(self, steerings: Sequence[Steering]):
-        return edit_table(steerings, self._model.hidden_size, self._model.device)
+        return edit_table(steerings, self._model.hidden_size, self._back_end.device)
 
 
-def _start(
-    steering: Steering, index: int, prompt: ChoicePrompt | AnsweredPrompt
-) -> tuple[int, int]:
-    """The steering of a request's tokens, and the first token that has it."""
-    if not steering.edits:
-        return UNSTEERED, len(prompt.ids)
-    return index, steering.first_steered(prompt.prompt_length)
+def _by_sequence(progress: Progress | None, sequences: int) -> Progress | None:
+    """Progress in sequences, from that in reads."""
+    return progress and (lambda done, total: progress(done * sequences // total, sequences))

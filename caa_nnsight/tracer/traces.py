@@ -1,7 +1,8 @@
 """The nnsight traces: every intervention that runs inside a model is written here.
 
-The bodies use only envoys, tensors and the functions of `edits`, so that one body serves a
-model in this process and one behind NDIF.
+Each body takes the nnsight model, its blocks and one pass as plain values (see `inputs`), and
+gives back plain tensors. So one body serves a model in this process and, sent along by its
+source, one behind NDIF.
 """
 
 from __future__ import annotations
@@ -14,87 +15,106 @@ import nnsight
 import torch
 
 from caa_nnsight.tracer.edits import EditTable, apply_edits, block_hidden
+from caa_nnsight.tracer.inputs import Tokens, model_inputs
+
+
+def stream_dtype(lm: Any, layers: Any) -> torch.dtype:
+    """The residual stream's dtype, by a pass of one token through the first block."""
+    with torch.no_grad(), lm.trace(torch.zeros(1, 1, dtype=torch.int64)) as tracer:
+        seen = nnsight.save([])
+        seen.append(block_hidden(layers[0].output).dtype)
+        tracer.stop()
+    return seen[0]
 
 
 def read_blocks(
-    lm: Any, layers: Any, inputs: dict, wanted: Sequence[int], rows: torch.Tensor, at: torch.Tensor
-) -> list[torch.Tensor]:
-    """Block outputs at `(rows, at)` for each wanted layer, ascending: float32 `[reads, hidden]`.
+    lm: Any, layers: Any, one: Tokens, dtype: torch.dtype, wanted: Sequence[int]
+) -> torch.Tensor:
+    """Block outputs where the pass reads, for each wanted layer: float32 `[reads, layers, hidden]`.
 
-    The pass stops after the last layer asked for.
+    Args:
+        lm, layers: the nnsight model and its blocks.
+        one: the pass.
+        dtype: of the residual stream.
+        wanted: layers, ascending; the pass stops after the last.
     """
+    inputs = model_inputs(one, lm.device, dtype)
+    rows, at = one["reads"]
     with torch.no_grad(), lm.trace(**inputs) as tracer:
         kept = nnsight.save([])
         for layer in wanted:
             hidden = block_hidden(layers[layer].output)
             kept.append(hidden[rows.to(hidden.device), at.to(hidden.device)].float().cpu())
         tracer.stop()
-    return list(kept)
+    return torch.stack(list(kept), dim=1)
+
+
+def sum_blocks(
+    lm: Any, layers: Any, one: Tokens, dtype: torch.dtype, wanted: Sequence[int]
+) -> torch.Tensor:
+    """Weighted sum of `read_blocks` over the reads: float64 `[layers, hidden]`.
+
+    The pass carries "weights", float64 `[reads]`.
+    """
+    hidden = read_blocks(lm, layers, one, dtype, wanted)
+    return (hidden.double() * one["weights"][:, None, None]).sum(0)
 
 
 def read_logits(
-    lm: Any, layers: Any, inputs: dict, table: EditTable, steering_index: torch.Tensor
+    lm: Any, layers: Any, one: Tokens, dtype: torch.dtype, table: EditTable
 ) -> torch.Tensor:
-    """Steered logits as the model gives them, float32 on the CPU."""
+    """Steered logits as the model gives them, float32 `[rows, tokens, vocabulary]`."""
+    inputs = model_inputs(one, lm.device, dtype)
     with torch.no_grad(), lm.trace(**inputs):
         for layer, stages in table.items():
-            apply_edits(block_hidden(layers[layer].output), stages, steering_index)
-        logits = lm.output.logits.float().cpu().save()
+            apply_edits(block_hidden(layers[layer].output), stages, one["steerings"])
+        logits = nnsight.save(lm.output.logits.float().cpu())
     return logits
 
 
 def read_choices(
-    lm: Any,
-    layers: Any,
-    inputs: dict,
-    table: EditTable,
-    steering_index: torch.Tensor,
-    rows: torch.Tensor,
-    at: torch.Tensor,
-    answers: torch.Tensor,
+    lm: Any, layers: Any, one: Tokens, dtype: torch.dtype, table: EditTable
 ) -> torch.Tensor:
-    """Log-probabilities of the answer tokens: float32 `[reads, answers]`.
+    """Log-probabilities of answer tokens: float32 `[reads, answers]`.
 
     Args:
         lm, layers: the nnsight model and its blocks.
-        inputs: the model's own arguments.
+        one: the pass, with "answers", int64 `[reads, answers]`, token ids.
+        dtype: of the residual stream.
         table: edits by layer, ascending.
-        steering_index: `[batch, tokens]`, each token's steering.
-        rows, at: int64 `[reads]`, where to read the logits that the model returns.
-        answers: int64 `[reads, answers]`, token ids.
 
     Only these numbers leave the trace, never logits over the vocabulary.
     """
+    inputs = model_inputs(one, lm.device, dtype)
+    rows, at = one["reads"]
+    answers = one["answers"]
     with torch.no_grad(), lm.trace(**inputs):
         for layer, stages in table.items():
-            apply_edits(block_hidden(layers[layer].output), stages, steering_index)
+            apply_edits(block_hidden(layers[layer].output), stages, one["steerings"])
         logits = lm.output.logits
         logits = logits[rows.to(logits.device), at.to(logits.device)].float()
         chosen = logits.gather(-1, answers.to(logits.device))
-        logprobs = (chosen - logits.logsumexp(-1, keepdim=True)).cpu().save()
+        logprobs = nnsight.save((chosen - logits.logsumexp(-1, keepdim=True)).cpu())
     return logprobs
 
 
 def generate_ids(
-    lm: Any,
-    layers: Any,
-    encoding: dict,
-    table: EditTable,
-    prompt_index: torch.Tensor,
-    token_index: torch.Tensor,
-    settings: dict,
+    lm: Any, layers: Any, one: Tokens, dtype: torch.dtype, table: EditTable, settings: dict
 ) -> torch.Tensor:
     """Token ids `[rows, prompt + new]`, steered in the prompt and at every new token.
 
     Args:
         lm, layers: the nnsight model and its blocks.
-        encoding: `input_ids` and `attention_mask`, `[rows, prompt]`.
+        one: the pass, padded, with "token_steerings", int64 `[rows, 1]`, the steering of every
+            generated token, and "seed" for sampling.
+        dtype: of the residual stream.
         table: edits by layer, ascending.
-        prompt_index: `[rows, prompt]`, the steering of each prompt token.
-        token_index: `[rows, 1]`, the steering of every generated token.
         settings: arguments of the model's own `generate`.
     """
-    with torch.no_grad(), warnings.catch_warnings():
+    inputs = model_inputs(one, lm.device, dtype)
+    encoding = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    with torch.random.fork_rng(), torch.no_grad(), warnings.catch_warnings():
+        torch.manual_seed(one["seed"])
         # nnsight warns whenever an open loop over steps ends, which is how each of ours ends.
         warnings.filterwarnings("ignore", message=".*was never reached", category=UserWarning)
         with lm.generate(**settings) as tracer:
@@ -103,9 +123,35 @@ def generate_ids(
                 if table:
                     for step in tracer.iter[:]:
                         # With a cache only the newest token passes, so every step is edited.
-                        index = prompt_index if step == 0 else token_index
+                        index = one["steerings"] if step == 0 else one["token_steerings"]
                         for layer, stages in table.items():
                             apply_edits(block_hidden(layers[layer].output), stages, index)
             with tracer.invoke():
-                ids = tracer.result.save()
+                ids = nnsight.save(tracer.result.cpu())
     return ids
+
+
+def run_together(
+    lm: Any,
+    layers: Any,
+    sender: Any,
+    body: Any,
+    passes: Sequence[Tokens],
+    arguments: tuple,
+    add_up: bool,
+) -> None:
+    """Run a body over many passes in one session, which `sender` takes to where it runs.
+
+    The session saves `answer`: the residual stream's dtype by name, then what the body gives for
+    each pass, or only the sum of that.
+    """
+    with lm.session(backend=sender):
+        answer = nnsight.save([])
+        dtype = stream_dtype(lm, layers)
+        answer.append(str(dtype))
+        for one in passes:
+            value = body(lm, layers, one, dtype, *arguments)
+            if add_up and len(answer) > 1:
+                answer[1] += value
+            else:
+                answer.append(value)

@@ -40,13 +40,13 @@ class Counted:
     def __init__(self, monkeypatch):
         self.sequences = 0
         tracer = tiny().tracer
-        original = tracer.iterate_captures
+        original = tracer.sum_captures
 
         def counting(sequences, *arguments, **settings):
             self.sequences += len(sequences)
             return original(sequences, *arguments, **settings)
 
-        monkeypatch.setattr(tracer, "iterate_captures", counting)
+        monkeypatch.setattr(tracer, "sum_captures", counting)
 
 
 @pytest.mark.parametrize("kind", ["joined", "apart"])

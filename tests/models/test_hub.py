@@ -27,9 +27,9 @@ def online(tmp_path, monkeypatch):
     module, _ = tiny_folder(folder)
     (folder / "README.md").write_text("# tiny")
     (folder / "pytorch_model.bin").write_bytes(b"the same again")
-    with FakeHub(REPO, folder) as server:
+    with FakeHub({REPO: folder}) as server:
         _connect(monkeypatch, server.address)
-        server.module = module
+        server.folder, server.module = folder, module
         yield server
 
 

@@ -1,0 +1,197 @@
+"""Where passes run: in this process, or in requests to an NDIF server. The bodies are the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import nnsight
+import torch
+from nnsight.schema.request import RequestModel
+from nnsight.tracing.backend import Backend
+
+from caa_nnsight.errors import RemoteTooLargeError
+from caa_nnsight.tracer.inputs import Tokens
+from caa_nnsight.tracer.traces import run_together
+from caa_nnsight.versions import library_versions
+
+if TYPE_CHECKING:
+    from caa_nnsight.remote import RemoteJobs
+
+# (nnsight model, blocks, pass, dtype, *arguments) -> tensor; see `traces`.
+Body = Callable[..., torch.Tensor]
+
+# Requests that a step, such as an extraction, is divided into: what a lost one costs, against
+# the time that each spends in a queue.
+REQUESTS_PER_STEP = 4
+
+
+class BackEnd(Protocol):
+    """What the tracer asks of the place where passes run.
+
+    Attributes:
+        device: where tables of edits are kept.
+    """
+
+    device: torch.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the residual stream."""
+
+    def run(
+        self, body: Body, passes: Sequence[Tokens], arguments: tuple, *, add_up: bool = False
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """What the body gives for the passes, in their order.
+
+        Args:
+            body: a function of `traces`.
+            passes: see `inputs`.
+            arguments: the body's further arguments, plain values and tensors.
+            add_up: sums over passes will do, as many as suit the place.
+
+        Yields:
+            a number of passes, 1 unless they are added up, and the value for them.
+        """
+
+    def piece_size(self, total: int, least: int) -> int:
+        """How many of `total` units of work belong between two checkpoints, `least` or more."""
+
+
+class LocalBackEnd:
+    """Runs passes one after the other in this process.
+
+    Args:
+        lm: the nnsight model.
+        layers: its blocks.
+        dtype: of the residual stream.
+        device: where the model takes its inputs.
+    """
+
+    def __init__(self, lm: Any, layers: Any, dtype: torch.dtype, device: torch.device) -> None:
+        self._lm, self._layers = lm, layers
+        self.dtype = dtype
+        self.device = device
+
+    def run(
+        self, body: Body, passes: Sequence[Tokens], arguments: tuple, *, add_up: bool = False
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """See `BackEnd.run`."""
+        for one in passes:
+            yield 1, body(self._lm, self._layers, one, self.dtype, *arguments)
+
+    def piece_size(self, total: int, least: int) -> int:
+        """See `BackEnd.piece_size`."""
+        return least
+
+
+class RemoteBackEnd:
+    """Runs passes on an NDIF server, many in one request.
+
+    Args:
+        lm: the nnsight model, without weights.
+        layers: its blocks.
+        jobs: sends requests and waits for them.
+    """
+
+    def __init__(self, lm: Any, layers: Any, jobs: RemoteJobs) -> None:
+        self._lm, self._layers = lm, layers
+        self.jobs = jobs
+        self.device = torch.device("cpu")
+        self._dtype: torch.dtype | None = None
+        # Servers don't have this package: its functions go along with the request.
+        nnsight.register("caa_nnsight")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The residual stream's dtype on the server, known from its first answer."""
+        if self._dtype is None:
+            self._ask(None, [], (), False)
+        return self._dtype
+
+    def run(
+        self, body: Body, passes: Sequence[Tokens], arguments: tuple, *, add_up: bool = False
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """See `BackEnd.run`; a request that is too large for the server is cut in halves."""
+        try:
+            values = self._ask(body, passes, arguments, add_up)
+        except RemoteTooLargeError:
+            half = len(passes) // 2
+            if not half:
+                raise
+            for part in (passes[:half], passes[half:]):
+                yield from self.run(body, part, arguments, add_up=add_up)
+        else:
+            count = len(passes) if add_up else 1
+            for value in values:
+                yield count, value
+
+    def piece_size(self, total: int, least: int) -> int:
+        """See `BackEnd.piece_size`."""
+        return max(least, -(-total // REQUESTS_PER_STEP))
+
+    def _ask(
+        self, body: Body | None, passes: Sequence[Tokens], arguments: tuple, add_up: bool
+    ) -> list[torch.Tensor]:
+        key = self._lm.to_model_key()
+        name = body.__name__ if body else "dtype"
+        where = [self.jobs.settings.host, key, library_versions()["caa_nnsight"]]
+        work = [where, name, list(passes), arguments, add_up]
+        sender = _Sender(self.jobs, key, fingerprint(work), name)
+        run_together(self._lm, self._layers, sender, body, list(passes), arguments, add_up)
+        dtype, *values = sender.answer
+        self._dtype = getattr(torch, dtype.removeprefix("torch."))
+        return values
+
+
+class _Sender(Backend):
+    """What nnsight hands a captured session to: it goes to the server.
+
+    Attributes:
+        answer: what the session saved as `answer`.
+    """
+
+    def __init__(self, jobs: RemoteJobs, model_key: str, fingerprint: str, label: str) -> None:
+        super().__init__()
+        self._jobs, self._model_key = jobs, model_key
+        self._fingerprint, self._label = fingerprint, label
+        self.answer: list = []
+
+    def __call__(self, tracer: Any) -> None:
+        blob = RequestModel.serialize(tracer, True)
+        saved = self._jobs.run(
+            blob, self._model_key, fingerprint=self._fingerprint, label=self._label
+        )
+        self.answer = saved["answer"]
+
+
+def fingerprint(work: Any) -> str:
+    """SHA-256 of plain values and tensors: the same work has the same, in every process.
+
+    Example:
+        >>> fingerprint([1, {"a": torch.ones(2)}]) == fingerprint([1, {"a": torch.ones(2)}])
+        True
+        >>> fingerprint([1]) == fingerprint(["1"])
+        False
+    """
+    digest = hashlib.sha256()
+    _feed(digest, work)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, value: Any) -> None:
+    if isinstance(value, torch.Tensor):
+        digest.update(f"tensor {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    elif isinstance(value, Mapping):
+        digest.update(f"mapping {len(value)} ".encode())
+        for key in sorted(value, key=str):
+            _feed(digest, key)
+            _feed(digest, value[key])
+    elif isinstance(value, list | tuple):
+        digest.update(f"list {len(value)} ".encode())
+        for each in value:
+            _feed(digest, each)
+    else:
+        digest.update(f"{type(value).__name__} {value!r} ".encode())

@@ -1,0 +1,72 @@
+"""Running many requests: planned as passes, and planned smaller where memory runs out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from caa_nnsight.errors import RemoteMemoryError
+from caa_nnsight.tracer.back_ends import BackEnd, Body
+from caa_nnsight.tracer.packing import Request
+from caa_nnsight.tracer.passes import Pass
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+# (requests, budget) -> passes; the budget is in tokens or rows per pass.
+Plan = Callable[[Sequence[Request], int], Iterator[Pass]]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs one body over requests.
+
+    Attributes:
+        back_end: where the passes run.
+        body: a function of `traces`.
+        plan: makes passes of requests.
+        arguments: the body's further arguments.
+        add_up: sums over passes will do.
+    """
+
+    back_end: BackEnd
+    body: Body
+    plan: Plan
+    arguments: tuple = ()
+    add_up: bool = False
+
+    def run(
+        self, requests: Sequence[Request], budget: int, progress: Progress | None = None
+    ) -> Iterator[tuple[list[Pass], torch.Tensor]]:
+        """Passes and what the body gives for them: one at a time, or added up over several."""
+        done = 0
+        for passes, value in self._fitting(requests, budget):
+            yield passes, value
+            done += sum(len(one.requests) for one in passes)
+            if progress:
+                progress(done, len(requests))
+
+    def _fitting(
+        self, requests: Sequence[Request], budget: int
+    ) -> Iterator[tuple[list[Pass], torch.Tensor]]:
+        """`run`, with half the budget for what is left where memory runs out."""
+        passes = list(self.plan(requests, budget))
+        tokens: list[dict[str, Any]] = [one.tokens for one in passes]
+        done = 0
+        try:
+            for count, value in self.back_end.run(
+                self.body, tokens, self.arguments, add_up=self.add_up
+            ):
+                yield passes[done : done + count], value
+                done += count
+        except (torch.OutOfMemoryError, RemoteMemoryError):
+            left = [request for one in passes[done:] for request in one.requests]
+            half = budget // 2
+            if not half or len(list(self.plan(left, half))) <= len(passes) - done:
+                raise
+            logger.info("out of memory: going on with passes of at most %d", half)
+            yield from self._fitting(left, half)

@@ -3,7 +3,7 @@
 The naive way is what one writes first: one remote trace per prompt and setting. It is measured on
 a sample, in the same run, and scaled up by the number of its traces.
 
-    python benchmarks/remote.py --host http://127.0.0.1:5001 --model smollm2-135m
+    python benchmarks/remote.py --host http://127.0.0.1:8001 --model smollm2-135m
 
 `python -m tests.ndif` starts a server on this machine.
 """

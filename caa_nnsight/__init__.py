@@ -35,6 +35,8 @@ _HOMES = {
     "register": "registry",
     "Model": "models",
     "load": "models",
+    "RemoteSettings": "remote",
+    "preflight": "remote",
     "Tracer": "tracer",
     "Edit": "steering",
     "Steering": "steering",
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from caa_nnsight.models import Model, load
     from caa_nnsight.pairs import ContrastPair, balance_letters
     from caa_nnsight.registry import behavior_names, get_behavior, load_behaviors, register
+    from caa_nnsight.remote import RemoteSettings, preflight
     from caa_nnsight.sources import HubDataset
     from caa_nnsight.steering import NO_STEERING, Edit, Steering
     from caa_nnsight.sweep import score

@@ -148,12 +148,9 @@ class Steps:
 
 def _is_routine(event: JobEvent) -> bool:
     """Whether every job goes through this, and none stays there for long."""
-    return event.kind in ("submitted", "done") or event.status in (
-        "RECEIVED",
-        "DISPATCHED",
-        "RUNNING",
-        "COMPLETED",
-    )
+    if event.kind == "status":
+        return event.status in ("RECEIVED", "DISPATCHED", "RUNNING", "COMPLETED")
+    return event.kind in ("submitted", "done")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ class RemoteSettings:
 
     Attributes:
         host: where the server's API is, without a slash at its end.
-        api_key: the key that it is sent, or None.
+        api_key: the key that it is sent, or None; a plain string is hidden.
         timeout: seconds that one job may take, waiting in the server's queue included.
         patience: seconds during which a server that doesn't answer is tried again.
 
@@ -36,12 +36,14 @@ class RemoteSettings:
     """
 
     host: str
-    api_key: ApiKey | None = None
+    api_key: ApiKey | str | None = None
     timeout: float = DEFAULT_TIMEOUT
     patience: float = DEFAULT_PATIENCE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "host", _checked_host(self.host))
+        if isinstance(self.api_key, str):
+            object.__setattr__(self, "api_key", _key(self.api_key))
         if not (self.timeout > 0 and math.isfinite(self.timeout)):
             raise RemoteError(
                 f"The time that a remote job may take must be a positive number of seconds, but "

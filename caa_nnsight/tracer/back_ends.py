@@ -32,9 +32,11 @@ class BackEnd(Protocol):
 
     Attributes:
         device: where tables of edits are kept.
+        stops: whether a pass may stop after the last layer that it reads.
     """
 
     device: torch.device
+    stops: bool
 
     @property
     def dtype(self) -> torch.dtype:
@@ -73,6 +75,7 @@ class LocalBackEnd:
         self._lm, self._layers = lm, layers
         self.dtype = dtype
         self.device = device
+        self.stops = True
 
     def run(
         self, body: Body, passes: Sequence[Tokens], arguments: tuple, *, add_up: bool = False
@@ -99,6 +102,8 @@ class RemoteBackEnd:
         self._lm, self._layers = lm, layers
         self.jobs = jobs
         self.device = torch.device("cpu")
+        # A server's sandbox (NDIF 0.1.2) gets lost in a session after a trace that was stopped.
+        self.stops = False
         self._dtype: torch.dtype | None = None
         # Servers don't have this package: its functions go along with the request.
         nnsight.register("caa_nnsight")

@@ -115,8 +115,10 @@ class Passes:
             yield self._padded(group, reads_logits=max_logits is not None)
 
     def pad(self, requests: Sequence[Request]) -> Pass:
-        """A left-padded batch of these requests, each read at its last token."""
-        return self._padded([Stretch([request]) for request in requests], reads_logits=False)
+        """A left-padded batch of these requests, each read at its last token, with all logits."""
+        group = [Stretch([request]) for request in requests]
+        one = self._padded(group, reads_logits=False)
+        return Pass(one.tokens | {"keep": None}, one.requests)
 
     @property
     def pad_id(self) -> int:
@@ -150,9 +152,9 @@ class Passes:
     def _padded(self, group: Sequence[Stretch], *, reads_logits: bool) -> Pass:
         batch = pad([row.longest for row in group], self.pad_id)
         width = batch.ids.shape[1]
-        kept = max(row.tail for row in group) if reads_logits and self._keeps_logits else None
-        # Counted from the beginning, of what the model returns.
-        end = kept or width
+        kept = max(row.tail for row in group) if reads_logits else 1
+        # Counted from the beginning, of what is read.
+        end = kept if reads_logits and self._keeps_logits else width
         reads = [
             (request, number, end + len(request.ids) - len(row.longest.ids) - 1)
             for number, row in enumerate(group)
@@ -164,7 +166,7 @@ class Passes:
             "attention": _integers(batch.attention),
             "steerings": _integers(batch.steerings),
             "reads": _integers([[row for _, row, _ in reads], [at for _, _, at in reads]]),
-            "keep": kept,
+            "keep": kept if self._keeps_logits else None,
         }
         return Pass(tokens, [request for request, _, _ in reads])
 
@@ -173,15 +175,17 @@ class Passes:
         for first in range(0, len(row.reads), size):
             reads = row.reads[first : first + size]
             at = [token for _, token in reads]
-            keep = max_logits is not None and self._keeps_logits
-            places = list(range(len(at))) if keep else at
+            reads_kept = max_logits is not None and self._keeps_logits
+            places = list(range(len(at))) if reads_kept else at
+            # Of those that aren't read, one is enough.
+            keep = _integers(at if reads_kept else at[:1]) if self._keeps_logits else None
             tokens = {
                 "ids": _integers([row.ids]),
                 "positions": _integers([row.depths]),
                 "parents": _integers(row.parents),
                 "steerings": _integers([row.steerings]),
                 "reads": _integers([[0] * len(at), places]),
-                "keep": _integers(at) if keep else None,
+                "keep": keep,
             }
             yield Pass(tokens, [request for request, _ in reads])
 

@@ -146,7 +146,7 @@ class Tracer:
         order = [wanted.index(layer) for layer in layers]
         requests = self._reads(sequences, positions)
         plan = reading_plan(self._passes, packed=self.packs)
-        runner = Runner(self._back_end, traces.read_blocks, plan, (wanted,))
+        runner = Runner(self._back_end, traces.read_blocks, plan, (wanted, self._back_end.stops))
         report = _by_sequence(progress, len(sequences))
         for (one,), hidden in runner.run(requests, token_budget, report):
             yield [request.key for request in one.requests], hidden[:, order]
@@ -180,7 +180,9 @@ class Tracer:
 
         requests = self._reads(sequences, positions)
         plan = weighted_plan(self._passes, weights, packed=self.packs)
-        runner = Runner(self._back_end, traces.sum_blocks, plan, (wanted,), add_up=True)
+        runner = Runner(
+            self._back_end, traces.sum_blocks, plan, (wanted, self._back_end.stops), add_up=True
+        )
         report = _by_sequence(progress, len(sequences))
         total = torch.zeros(len(wanted), self._model.hidden_size, dtype=torch.float64)
         for _, part in runner.run(requests, token_budget, report):

@@ -19,16 +19,15 @@ from caa_nnsight.tracer.inputs import Tokens, model_inputs
 
 
 def stream_dtype(lm: Any, layers: Any) -> torch.dtype:
-    """The residual stream's dtype, by a pass of one token through the first block."""
-    with torch.no_grad(), lm.trace(torch.zeros(1, 1, dtype=torch.int64)) as tracer:
+    """The residual stream's dtype, by a pass of one token."""
+    with torch.no_grad(), lm.trace(torch.zeros(1, 1, dtype=torch.int64)):
         seen = nnsight.save([])
         seen.append(block_hidden(layers[0].output).dtype)
-        tracer.stop()
     return seen[0]
 
 
 def read_blocks(
-    lm: Any, layers: Any, one: Tokens, dtype: torch.dtype, wanted: Sequence[int]
+    lm: Any, layers: Any, one: Tokens, dtype: torch.dtype, wanted: Sequence[int], stops: bool
 ) -> torch.Tensor:
     """Block outputs where the pass reads, for each wanted layer: float32 `[reads, layers, hidden]`.
 
@@ -36,7 +35,8 @@ def read_blocks(
         lm, layers: the nnsight model and its blocks.
         one: the pass.
         dtype: of the residual stream.
-        wanted: layers, ascending; the pass stops after the last.
+        wanted: layers, ascending.
+        stops: whether the pass may stop after the last of them.
     """
     inputs = model_inputs(one, lm.device, dtype)
     rows, at = one["reads"]
@@ -45,18 +45,19 @@ def read_blocks(
         for layer in wanted:
             hidden = block_hidden(layers[layer].output)
             kept.append(hidden[rows.to(hidden.device), at.to(hidden.device)].float().cpu())
-        tracer.stop()
+        if stops:
+            tracer.stop()
     return torch.stack(list(kept), dim=1)
 
 
 def sum_blocks(
-    lm: Any, layers: Any, one: Tokens, dtype: torch.dtype, wanted: Sequence[int]
+    lm: Any, layers: Any, one: Tokens, dtype: torch.dtype, wanted: Sequence[int], stops: bool
 ) -> torch.Tensor:
     """Weighted sum of `read_blocks` over the reads: float64 `[layers, hidden]`.
 
     The pass carries "weights", float64 `[reads]`.
     """
-    hidden = read_blocks(lm, layers, one, dtype, wanted)
+    hidden = read_blocks(lm, layers, one, dtype, wanted, stops)
     return (hidden.double() * one["weights"][:, None, None]).sum(0)
 
 

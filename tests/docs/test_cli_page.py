@@ -62,7 +62,7 @@ def test_common_options_are_those_of_more_than_one_command():
         assert len(holders) > 1, f"{option}: {holders}"
 
 
-def test_every_subcommand_of_behaviors_is_named():
-    group = typer.main.get_command(app).commands["behaviors"]
-    for name in group.commands:
-        assert f"caa behaviors {name}" in SECTIONS["caa behaviors"]
+@pytest.mark.parametrize("group", ["behaviors", "remote"])
+def test_every_subcommand_of_a_group_is_named(group):
+    for name in typer.main.get_command(app).commands[group].commands:
+        assert f"caa {group} {name}" in SECTIONS[f"caa {group}"]

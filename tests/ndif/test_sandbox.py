@@ -1,0 +1,44 @@
+"""A server that runs requests apart from the model gives what one does that trusts them."""
+
+from itertools import chain
+
+import pytest
+
+import caa_nnsight as caa
+from tests.ndif import keys, parity_cases
+from tests.ndif.client import pointed_at
+from tests.ndif.server import NdifServer
+from tests.parity import cases
+
+pytestmark = pytest.mark.ndif
+
+REPO = "test-org/tiny-llama"
+
+
+@pytest.fixture(scope="module")
+def sandboxed(ndif_installed):
+    """A model of a server that checks keys, asked for with one that isn't trusted."""
+    guarded = NdifServer(auth=True, sandbox=True, models=[REPO])
+    with guarded, pointed_at(guarded, NDIF_API_KEY=keys.KNOWN):
+        yield cases.Case("llama", caa.load(REPO, remote=True), cases.case("llama").oracle)
+
+
+def test_activations_are_the_oracle_s(sandboxed):
+    assert cases.activation_difference(sandboxed) < 1e-4
+
+
+def test_packed_choice_scores_are_the_oracle_s(sandboxed):
+    assert cases.choice_difference(sandboxed, "packed") < 1e-4
+
+
+def test_generated_tokens_are_the_oracle_s(sandboxed):
+    found = cases.generated(sandboxed)
+    expected = cases.ids_of(cases.oracle_generations("llama"))
+    assert list(chain(*found)) == list(chain(*expected))
+
+
+def test_vectors_are_those_of_the_model_here(sandboxed):
+    here = cases.case("llama").model
+    here = caa.Model.wrap(here.module, sandboxed.model.tokenizer)
+    of = parity_cases.Both(sandboxed.model, here)
+    assert parity_cases.vector_difference(of) < 1e-4

@@ -31,7 +31,7 @@ run: $(INSTALLED)
 # Where the server can't be installed, the tests say so themselves.
 test: $(INSTALLED)
 	-@$(BIN)/python -m tests.ndif.install
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(TOOLS)
 	@$(BIN)/ruff check .

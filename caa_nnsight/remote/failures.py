@@ -58,7 +58,8 @@ class Failure:
 def explain_refusal(error: RefusedError) -> RemoteError:
     """Why the server doesn't take a job at all."""
     detail = error.detail.lower()
-    if error.status == 413:
+    # The second is what a server with nnsight and anyio 4.16 says of all beyond a megabyte.
+    if error.status == 413 or (error.status == 400 and "parsing the body" in detail):
         return RemoteTooLargeError(
             "The request is larger than the server, or a proxy before it, accepts: send less "
             "work in one request.",

@@ -18,10 +18,12 @@ from tests.packaging.project import ROOT, modules_on_disk
 from tests.plugins.environment import copy_example, make_environment
 
 DOCS = ROOT / "docs"
+# Shown to run where its server is, in tests/ndif.
+NEEDS_SERVER = "remote"
 
 
 def with_code() -> list:
-    pages = [page for page in PAGES if page.parent == DOCS]
+    pages = [page for page in PAGES if page.parent == DOCS and page.stem != NEEDS_SERVER]
     return [
         pytest.param(page, id=page.stem, marks=marks_of(page))
         for page in pages

@@ -193,6 +193,11 @@ def test_a_failed_secure_connection_is_not_tried_again(ndif, clock):
     ("answer", "kind", "sentence"),
     [
         (Answer(413), RemoteTooLargeError, "larger than the server"),
+        (
+            Answer(400, "There was an error parsing the body"),
+            RemoteTooLargeError,
+            "larger than the server",
+        ),
         (Answer(401, "Missing API key."), RemoteError, "asks for an API key: set NDIF_API_KEY"),
         (Answer(403, "Invalid API key."), RemoteError, "doesn't know the API key"),
         (Answer(400, "Invalid API key format: 'x'."), RemoteError, "doesn't have the form"),

@@ -50,3 +50,7 @@ class RemoteTooLargeError(RemoteError):
 
 class RemoteMemoryError(RemoteError):
     """The server ran out of memory: smaller passes may do."""
+
+
+class RemoteInterventionError(RemoteError):
+    """An intervention raised an exception on the server: the same would fail again."""

@@ -125,13 +125,11 @@ class RunSettings:
             value = getattr(self, spec.name)
             if value == spec.default:
                 continue
-            if value is True:
-                words.append(f"--{spec.name}")
-                continue
+            flag = f"--{spec.name.replace('_', '-')}"
             if isinstance(value, tuple):
                 value = ",".join(_short(each) for each in value)
             # With "=", a value such as -2,2 isn't taken for a flag.
-            words.append(f"--{spec.name.replace('_', '-')}={value}")
+            words.append(flag if value is True else f"{flag}={value}")
         return shlex.join(words)
 
 
@@ -357,8 +355,10 @@ def _generate(
             frame["prompt_index"] += first
             return frame
 
-        frames.append(shards.frame(f"generate-{first:05d}", make))
-        progress(first + len(chunk), len(prompts))
+        end = first + len(chunk)
+        # Both ends, so that pieces of another size are never taken for these.
+        frames.append(shards.frame(f"generate-{first:05d}-{end:05d}", make))
+        progress(end, len(prompts))
     if not frames:
         return pd.DataFrame(columns=list(GENERATION_COLUMNS))
     return pd.concat(frames, ignore_index=True)

@@ -282,11 +282,10 @@ def _stream_mean(
     import torch
 
     pairs = term.pairs
-
     size = model.tracer.piece_size(len(pairs), PAIRS_PER_SHARD)
 
-    def difference_sum(first: int) -> torch.Tensor:
-        sides = _sides(model, pairs[first : first + size], term.read_at, system_prompt)
+    def difference_sum(first: int, end: int) -> torch.Tensor:
+        sides = _sides(model, pairs[first:end], term.read_at, system_prompt)
         return model.tracer.sum_captures(
             [side.ids for side in sides],
             layers,
@@ -300,10 +299,12 @@ def _stream_mean(
 
     total = torch.zeros(len(layers), model.hidden_size, dtype=torch.float64)
     for first in range(0, len(pairs), size):
-        make = partial(difference_sum, first)
-        total += shards.tensor(f"{prefix}-{first:05d}", make) if shards else make()
+        end = min(first + size, len(pairs))
+        make = partial(difference_sum, first, end)
+        # Both ends, so that pieces of another size are never taken for these.
+        total += shards.tensor(f"{prefix}-{first:05d}-{end:05d}", make) if shards else make()
         if progress:
-            progress(min(first + size, len(pairs)), len(pairs))
+            progress(end, len(pairs))
     mean = (total / len(pairs)).float()
     return {layer: mean[index] for index, layer in enumerate(layers)}
 

@@ -169,7 +169,8 @@ def progress_steps(quiet: bool = False) -> Iterator[Steps]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        # A server's words stand there too: brackets in them are no markup.
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

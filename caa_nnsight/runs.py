@@ -90,7 +90,8 @@ class RunFolder:
     def add_traffic(self, traffic: Mapping[str, float]) -> None:
         """Add what remote work cost to what earlier starts of this run have noted."""
         before = self.manifest.get("traffic", {})
-        self.update(traffic={name: before.get(name, 0) + cost for name, cost in traffic.items()})
+        total = {name: round(before.get(name, 0) + cost, 3) for name, cost in traffic.items()}
+        self.update(traffic=total)
 
     def write_frame(self, name: str, frame: pd.DataFrame, csv: bool = False) -> None:
         """Write a data frame as parquet, and as csv for people without a parquet reader."""

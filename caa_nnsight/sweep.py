@@ -133,7 +133,8 @@ def score(
         def make(chunk=chunk, done=done) -> pd.DataFrame:
             return score_items(chunk, done)
 
-        name = f"score-{split}-{condition}-{done:05d}"
+        # Both ends, so that pieces of another size are never taken for these.
+        name = f"score-{split}-{condition}-{done:05d}-{done + len(chunk):05d}"
         frames.append(shards.frame(name, make) if shards else make())
         if progress:
             progress(done + len(chunk), len(pairs))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caa_nnsight.cli import options as opt
+
 if TYPE_CHECKING:
     from caa_nnsight.remote import RemoteSettings
 
@@ -16,23 +18,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-# There is no option for the key itself: it would stay in the shell's history.
-HostOption = Annotated[
-    str | None,
-    typer.Option(help="Address of the NDIF server; else NDIF_HOST, or the public one."),
-]
-ApiKeyFileOption = Annotated[
-    Path | None, typer.Option(help="File with the API key; else NDIF_API_KEY.")
-]
-
 
 @app.command("check")
 def check(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Alias or Hub id of a model to look for.")
     ] = None,
-    host: HostOption = None,
-    api_key_file: ApiKeyFileOption = None,
+    host: opt.HostOption = None,
+    api_key_file: opt.ApiKeyFileOption = None,
     revision: Annotated[str | None, typer.Option(help="Revision of that model.")] = None,
 ) -> None:
     """Check the server, the key, the versions on both sides, and a model.
@@ -53,7 +46,7 @@ def check(
 
 
 @app.command("models")
-def models(host: HostOption = None, api_key_file: ApiKeyFileOption = None) -> None:
+def models(host: opt.HostOption = None, api_key_file: opt.ApiKeyFileOption = None) -> None:
     """List the models that the server has, and whether each is running."""
     from caa_nnsight.remote import served_models
 

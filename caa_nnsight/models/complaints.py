@@ -87,6 +87,12 @@ def quiet_transformers() -> Iterator[None]:
         logging.enable_progress_bar()
 
 
+def as_phrase(error: ModelError) -> str:
+    """An error's sentence as a part of a longer one."""
+    text = str(error).removesuffix(".")
+    return f"the {text.removeprefix('The ')}" if text.startswith("The ") else text
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, cut to a length that fits into a sentence."""
     lines = str(error).strip().splitlines()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
 REACH_SECONDS = 5.0
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 
 
 class HubUnreachableError(ModelError):
@@ -63,7 +64,7 @@ def download_snapshot(repo: str, revision: str | None = None, *, weights: bool =
     """
     from huggingface_hub import snapshot_download
 
-    with _explained_hub_errors(repo, revision), _quiet_unless_terminal():
+    with explained_hub_errors(repo, revision), _quiet_unless_terminal():
         info = _reach(repo, revision)
         wanted = _wanted_files(repo, info, weights)
         sizes = [file.size or 0 for file in info.siblings or () if file.rfilename in wanted]
@@ -117,7 +118,8 @@ def _wanted_files(repo: str, info: ModelInfo, with_weights: bool) -> set[str]:
 
 
 @contextmanager
-def _explained_hub_errors(repo: str, revision: str | None) -> Iterator[None]:
+def explained_hub_errors(repo: str, revision: str | None) -> Iterator[None]:
+    """Turn what asking the Hub raises into a ModelError of one sentence."""
     from huggingface_hub import errors
 
     try:

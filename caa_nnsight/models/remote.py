@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.aliases import ALIASES
-from caa_nnsight.models.complaints import explained_load_errors, quiet_transformers
+from caa_nnsight.models.complaints import as_phrase, explained_load_errors, quiet_transformers
 from caa_nnsight.models.folder import causal_class, open_tokenizer
-from caa_nnsight.models.hub import cached_snapshot, download_snapshot
+from caa_nnsight.models.hub import (
+    HUB_ID,
+    HubUnreachableError,
+    cached_snapshot,
+    download_snapshot,
+    explained_hub_errors,
+)
 from caa_nnsight.models.model import Model
+from caa_nnsight.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from caa_nnsight.remote import RemoteJobs, RemoteSettings
+
+# What the main revision goes by.
+MAIN = (None, "main")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,26 +72,39 @@ def load_remote(
 
     alias = ALIASES.get(name.lower())
     repo = alias.hub_id if alias else name
-    if repo.count("/") != 1 or os.path.exists(os.path.expanduser(repo)):
+    # Not what exists here under that name either: it would be read in place of the Hub's.
+    if not HUB_ID.fullmatch(repo) or repo.lower().endswith(".gguf") or os.path.exists(repo):
         raise ModelError(
             f"A remote model is named by its Hub id, such as 'org/name', or by an alias "
-            f"({', '.join(ALIASES)}), but got {name!r}."
+            f"({', '.join(ALIASES)}), and not by a folder or file here, but got {name!r}."
+            f"{did_you_mean(name, ALIASES)}"
         )
     found = preflight(settings, repo, revision)
     found.raise_for_failure()
     for check in found.checks:
         if check.state == "warning":
             warnings.warn(check.sentence, stacklevel=3)
-    tokenizer = _tokenizer(repo, revision, trust_remote_code)
+    served = found.deployment or {}
+    folder = _texts(repo, revision)
     with explained_load_errors(repo), quiet_transformers():
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        causal_class(config, repo)
+        tokenizer = open_tokenizer(folder, trust_remote_code)
         lm = model_without_weights(
             repo,
             tokenizer,
-            # A server may hold one model for several tasks; the task is a part of its key.
-            task=(found.deployment or {}).get("task") or "text-generation",
-            revision=revision,
+            # A server may hold one model for several tasks and revisions, which are parts of
+            # its key; the main one goes by two names.
+            task=served.get("task") or "text-generation",
+            revision=served.get("revision") if revision in MAIN else revision,
             trust_remote_code=trust_remote_code,
         )
+        _take_generation_config(lm._module, folder)
+    with _needs_hub(repo, revision):
+        # nnsight asks the Hub how the id is really spelled: here, where a failure is explained.
+        lm.to_model_key()
     return Model(
         lm._module,
         tokenizer,
@@ -90,14 +116,34 @@ def load_remote(
     )
 
 
-def _tokenizer(repo: str, revision: str | None, trust_remote_code: bool) -> PreTrainedTokenizerBase:
-    """The tokenizer of a causal language model on the Hub; its config is then in the cache too."""
+def _texts(repo: str, revision: str | None) -> Path:
+    """A folder with the repository's config and tokenizer: the Hub's cache, or fetched now."""
     folder = cached_snapshot(repo, revision)
-    if folder is None or not any(folder.glob("tokenizer*")):
-        folder = download_snapshot(repo, revision, weights=False)
-    with explained_load_errors(repo), quiet_transformers():
-        from transformers import AutoConfig
+    if folder is not None and any(folder.glob("tokenizer*")):
+        return folder
+    with _needs_hub(repo, revision):
+        return download_snapshot(repo, revision, weights=False)
 
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        causal_class(config, repo)
-        return open_tokenizer(folder, trust_remote_code)
+
+@contextmanager
+def _needs_hub(repo: str, revision: str | None) -> Iterator[None]:
+    try:
+        with explained_hub_errors(repo, revision):
+            yield
+    except HubUnreachableError as error:
+        raise ModelError(
+            f"The Hub is needed for the remote model {repo!r}, for its exact name, and for its "
+            f"config and tokenizer where they aren't in the cache, but {as_phrase(error)}: connect "
+            "and try again."
+        ) from error
+
+
+def _take_generation_config(module: PreTrainedModel, folder: Path) -> None:
+    """Give a model built from its config the settings of generation that come with its weights.
+
+    They say which tokens end an answer; a chat model's config often names but one of them.
+    """
+    from transformers import GenerationConfig
+
+    if (folder / "generation_config.json").exists():
+        module.generation_config = GenerationConfig.from_pretrained(folder)

@@ -8,7 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from caa_nnsight.errors import RemoteError, RemoteMemoryError, RemoteTooLargeError
+from caa_nnsight.errors import (
+    RemoteError,
+    RemoteInterventionError,
+    RemoteMemoryError,
+    RemoteTooLargeError,
+)
 from caa_nnsight.remote.faults import RefusedError
 
 KEY_PROBLEMS = {
@@ -154,7 +159,7 @@ def _from_traceback(text: str) -> RemoteError:
     cause = exception_line(text)
     if any(wording in cause for wording in _OUT_OF_MEMORY):
         return _out_of_memory(cause, text)
-    return RemoteError(f"The intervention failed on the server: {_quoted(cause)}", text)
+    return RemoteInterventionError(f"The intervention failed on the server: {_quoted(cause)}", text)
 
 
 def _out_of_memory(cause: str, text: str) -> RemoteMemoryError:

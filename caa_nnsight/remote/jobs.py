@@ -285,7 +285,7 @@ class _Run:
             if still:
                 still.saw(error)
             logger.info("%s Trying again in %.1f s.", error, delay)
-            self._tell("retry", f"{error} Trying again in {delay:.0f} s.")
+            self._tell("retry", f"{error} Trying again in {delay:.{0 if delay >= 10 else 1}f} s.")
 
         try:
             return self._jobs.retries.call(question, deadline=self._deadline, report=tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,8 @@ from caa_nnsight.versions import library_versions
 
 if TYPE_CHECKING:
     from caa_nnsight.remote import RemoteJobs
+
+logger = logging.getLogger(__name__)
 
 # (nnsight model, blocks, pass, dtype, *arguments) -> tensor; see `traces`.
 Body = Callable[..., torch.Tensor]
@@ -105,6 +108,8 @@ class RemoteBackEnd:
         # A server's sandbox (NDIF 0.1.2) gets lost in a session after a trace that was stopped.
         self.stops = False
         self._dtype: torch.dtype | None = None
+        # How many passes of a body fitted into one request, where not all of them did.
+        self._most: dict[Body, int] = {}
         # Servers don't have this package: its functions go along with the request.
         nnsight.register("caa_nnsight")
 
@@ -119,16 +124,19 @@ class RemoteBackEnd:
         self, body: Body, passes: Sequence[Tokens], arguments: tuple, *, add_up: bool = False
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """See `BackEnd.run`; a request that is too large for the server is cut in halves."""
-        try:
-            values = self._ask(body, passes, arguments, add_up)
-        except RemoteTooLargeError:
-            half = len(passes) // 2
-            if not half:
-                raise
-            for part in (passes[:half], passes[half:]):
-                yield from self.run(body, part, arguments, add_up=add_up)
-        else:
-            count = len(passes) if add_up else 1
+        first = 0
+        while first < len(passes):
+            part = passes[first : first + self._most.get(body, len(passes))]
+            try:
+                values = self._ask(body, part, arguments, add_up)
+            except RemoteTooLargeError as error:
+                if len(part) == 1:
+                    raise
+                self._most[body] = -(-len(part) // 2)
+                logger.info("going on with requests of half the size: %s", error)
+                continue
+            first += len(part)
+            count = len(part) if add_up else 1
             for value in values:
                 yield count, value
 

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import torch
 
-from caa_nnsight.errors import RemoteError
+from caa_nnsight.errors import RemoteError, RemoteInterventionError
 from caa_nnsight.prompts import ChoicePrompt
 from caa_nnsight.steering import NO_STEERING, Edit, Steering
 from caa_nnsight.tracer import traces
@@ -51,12 +51,9 @@ def packed_agrees(model: TracedModel, passes: Passes, back_end: BackEnd, token_b
     steerings = [NO_STEERING, *(Steering((Edit(layer, vector),)) for vector in vectors)]
     try:
         difference = _difference(model, passes, back_end, prompts, steerings, token_budget)
-    except RemoteError as error:
-        if not error.details:  # the server failed, and not the pass
-            raise
-        logger.info("packed path not available, using the plain one: %s", error)
-        return False
     except Exception as error:  # a family whose attention takes no such mask
+        if isinstance(error, RemoteError) and not isinstance(error, RemoteInterventionError):
+            raise  # the server failed, and not the pass
         logger.info("packed path not available, using the plain one: %s", error)
         return False
     agrees = difference <= PACKED_TOLERANCE.get(back_end.dtype, 1e-3)

@@ -1,15 +1,15 @@
-"""Running many requests: planned as passes, and planned smaller where memory runs out."""
+"""Running many requests: planned as passes, and planned smaller where these don't fit."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from caa_nnsight.errors import RemoteMemoryError
+from caa_nnsight.errors import RemoteMemoryError, RemoteTooLargeError
 from caa_nnsight.tracer.back_ends import BackEnd, Body
 from caa_nnsight.tracer.packing import Request
 from caa_nnsight.tracer.passes import Pass
@@ -31,6 +31,8 @@ class Runner:
         plan: makes passes of requests.
         arguments: the body's further arguments.
         add_up: sums over passes will do.
+        learned: the largest budget that fitted, by body; shared, so that each call need not find
+            it out again.
     """
 
     back_end: BackEnd
@@ -38,12 +40,14 @@ class Runner:
     plan: Plan
     arguments: tuple = ()
     add_up: bool = False
+    learned: dict[Body, int] = field(default_factory=dict)
 
     def run(
         self, requests: Sequence[Request], budget: int, progress: Progress | None = None
     ) -> Iterator[tuple[list[Pass], torch.Tensor]]:
         """Passes and what the body gives for them: one at a time, or added up over several."""
         done = 0
+        budget = min(budget, self.learned.get(self.body, budget))
         for passes, value in self._fitting(requests, budget):
             yield passes, value
             done += sum(len(one.requests) for one in passes)
@@ -53,7 +57,7 @@ class Runner:
     def _fitting(
         self, requests: Sequence[Request], budget: int
     ) -> Iterator[tuple[list[Pass], torch.Tensor]]:
-        """`run`, with half the budget for what is left where memory runs out."""
+        """`run`, with a smaller budget for what is left where memory or time runs out."""
         passes = list(self.plan(requests, budget))
         tokens: list[dict[str, Any]] = [one.tokens for one in passes]
         done = 0
@@ -63,10 +67,20 @@ class Runner:
             ):
                 yield passes[done : done + count], value
                 done += count
-        except (torch.OutOfMemoryError, RemoteMemoryError):
+            return
+        except (torch.OutOfMemoryError, RemoteMemoryError, RemoteTooLargeError) as error:
             left = [request for one in passes[done:] for request in one.requests]
-            half = budget // 2
-            if not half or len(list(self.plan(left, half))) <= len(passes) - done:
+            smaller = self._smaller(left, budget, len(passes) - done)
+            if not smaller:
                 raise
-            logger.info("out of memory: going on with passes of at most %d", half)
-            yield from self._fitting(left, half)
+            logger.info("going on with passes of at most %d: %s", smaller, error)
+        # Not inside the handler: what failed keeps its tensors as long as its exception lives.
+        self.learned[self.body] = smaller
+        yield from self._fitting(left, smaller)
+
+    def _smaller(self, requests: Sequence[Request], budget: int, count: int) -> int:
+        """A half, a quarter ... of the budget: the first by which there are more passes, or 0."""
+        while budget := budget // 2:
+            if sum(1 for _ in self.plan(requests, budget)) > count:
+                break
+        return budget

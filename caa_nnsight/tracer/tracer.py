@@ -15,7 +15,7 @@ from caa_nnsight.errors import SteeringError
 from caa_nnsight.prompts import AnsweredPrompt, ChoicePrompt, TextPrompt
 from caa_nnsight.steering import NO_STEERING, Steering, check_fits
 from caa_nnsight.tracer import traces
-from caa_nnsight.tracer.back_ends import BackEnd, LocalBackEnd, RemoteBackEnd
+from caa_nnsight.tracer.back_ends import BackEnd, Body, LocalBackEnd, RemoteBackEnd
 from caa_nnsight.tracer.edits import edit_table
 from caa_nnsight.tracer.packing import UNSTEERED, Request
 from caa_nnsight.tracer.packing_check import packed_agrees
@@ -30,7 +30,7 @@ from caa_nnsight.tracer.planning import (
     text_requests,
     weighted_plan,
 )
-from caa_nnsight.tracer.runner import Progress, Runner
+from caa_nnsight.tracer.runner import Plan, Progress, Runner
 
 Method = Literal["auto", "packed", "plain"]
 
@@ -78,6 +78,7 @@ class Tracer:
             blocks = getattr(blocks, name)
         self.layers = blocks
         self._passes = Passes(model)
+        self._learned: dict[Body, int] = {}
         if served:
             self._back_end: BackEnd = RemoteBackEnd(lm, blocks, served.jobs)
         else:
@@ -136,6 +137,8 @@ class Tracer:
     ) -> Iterator[tuple[list[tuple[int, int]], torch.Tensor]]:
         """`capture`, a pass at a time, so that memory doesn't grow with the sequences.
 
+        Behind NDIF, one request brings all passes at once.
+
         Yields:
             keys `(sequence, read)` and float32 `[keys, layers, hidden]`.
 
@@ -146,7 +149,7 @@ class Tracer:
         order = [wanted.index(layer) for layer in layers]
         requests = self._reads(sequences, positions)
         plan = reading_plan(self._passes, packed=self.packs)
-        runner = Runner(self._back_end, traces.read_blocks, plan, (wanted, self._back_end.stops))
+        runner = self._runner(traces.read_blocks, plan, wanted, self._back_end.stops)
         report = _by_sequence(progress, len(sequences))
         for (one,), hidden in runner.run(requests, token_budget, report):
             yield [request.key for request in one.requests], hidden[:, order]
@@ -177,12 +180,9 @@ class Tracer:
         """
         wanted = self._check_layers(layers)
         order = [wanted.index(layer) for layer in layers]
-
         requests = self._reads(sequences, positions)
         plan = weighted_plan(self._passes, weights, packed=self.packs)
-        runner = Runner(
-            self._back_end, traces.sum_blocks, plan, (wanted, self._back_end.stops), add_up=True
-        )
+        runner = self._runner(traces.sum_blocks, plan, wanted, self._back_end.stops, add_up=True)
         report = _by_sequence(progress, len(sequences))
         total = torch.zeros(len(wanted), self._model.hidden_size, dtype=torch.float64)
         for _, part in runner.run(requests, token_budget, report):
@@ -325,11 +325,14 @@ class Tracer:
     ) -> Iterator[tuple[Request, np.ndarray]]:
         """Each request with the log-probabilities of its answer tokens."""
         plan = answer_plan(self._passes, answers, packed=packed)
-        runner = Runner(self._back_end, traces.read_choices, plan, (self._table(steerings),))
+        runner = self._runner(traces.read_choices, plan, self._table(steerings))
         for (one,), values in runner.run(requests, token_budget, progress):
             yield from zip(one.requests, values.double().numpy(), strict=True)
 
     # -- running -------------------------------------------------------------------------
+
+    def _runner(self, body: Body, plan: Plan, *arguments: Any, add_up: bool = False) -> Runner:
+        return Runner(self._back_end, body, plan, arguments, add_up, self._learned)
 
     def piece_size(self, total: int, least: int) -> int:
         """How many of `total` units of work, such as pairs, belong between two checkpoints.
@@ -380,14 +383,11 @@ class Tracer:
                 f"at least 0 and top_p in (0, 1], but got {max_new_tokens}, {batch_size}, "
                 f"{temperature} and {top_p}."
             )
-        runner = Runner(
-            self._back_end,
+        runner = self._runner(
             traces.generate_ids,
             generation_plan(self._passes, seed),
-            (
-                self._table(steerings),
-                self._generation_settings(max_new_tokens, temperature, top_p),
-            ),
+            self._table(steerings),
+            self._generation_settings(max_new_tokens, temperature, top_p),
         )
         texts: list[list[list[int]]] = [[[] for _ in steerings] for _ in prompts]
         requests = text_requests(prompts, steerings)

@@ -73,7 +73,7 @@ def test_a_run_killed_twice_ends_with_the_results_of_an_undisturbed_one(place, m
     # ... and again while it scores the held-out items.
     second = run_until("score-held_out-none-00008", place)
     assert first.items() <= second.items()
-    assert "score-held_out-none-00032.parquet" not in second
+    assert "score-held_out-none-00032-00040.parquet" not in second
 
     made = []
     from caa_nnsight import files
@@ -88,7 +88,7 @@ def test_a_run_killed_twice_ends_with_the_results_of_an_undisturbed_one(place, m
     assert last.code == 0, last.err
     # What was there is not made again, and what was missing is.
     assert not set(made) & set(second)
-    assert "score-held_out-none-00032.parquet" in made
+    assert "score-held_out-none-00032-00040.parquet" in made
 
     run, whole = place / "run", place / "undisturbed"
     for name in FRAMES:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import random
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from caa_nnsight import load
+from caa_nnsight.models import Model
+from caa_nnsight.pairs import ContrastPair
 from caa_nnsight.remote import Ledger
 from caa_nnsight.vectors import SteeringVectors
 from tests.cli.calling import Outcome as Called
 from tests.cli.calling import caa
-from tests.cli.places import lay_out
+from tests.cli.places import N_HELD_OUT, N_PAIRS, lay_out
+from tests.core.examples import PLACES, THINGS, made_up_pairs, write_pairs
 from tests.ndif.proxy import Answer, Call, Proxy
 from tests.ndif.server import NdifServer
 
@@ -36,8 +42,9 @@ RUN = (
     "--seed=3",
     "--remote",
 )
-# Numbers of the frames and the vectors; all else must be equal.
 FRAMES = ("results", "generations")
+# Put before each question.
+WORDS = 16
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,11 @@ class Bench:
     @classmethod
     def over(cls, server: NdifServer, place: Path) -> Bench:
         """Write the data, and let the server load the model."""
-        bench = cls(server, lay_out(place))
+        lay_out(place)
+        write_pairs(place / "pairs.jsonl", [_longer(pair) for pair in made_up_pairs(N_PAIRS)])
+        held_out = made_up_pairs(N_HELD_OUT, first=N_PAIRS)
+        write_pairs(place / "held_out.jsonl", [_longer(pair) for pair in held_out])
+        bench = cls(server, place)
         assert bench.undisturbed.is_dir()
         return bench
 
@@ -89,6 +100,14 @@ class Bench:
             disturbance.result()
         return called
 
+    @staticmethod
+    def load() -> Model:
+        """The model on the server."""
+        with warnings.catch_warnings():
+            # Server and client have different releases of transformers here.
+            warnings.simplefilter("ignore", UserWarning)
+            return load(MODEL, remote=True)
+
     def ledger(self, name: str) -> Ledger:
         return Ledger(self.place / name / "jobs.jsonl")
 
@@ -104,6 +123,12 @@ class Bench:
         return max(_differences(self.place / name, self.undisturbed))
 
 
+def _longer(pair: ContrastPair) -> ContrastPair:
+    """The pair behind some more words, so that a request takes several passes."""
+    words = random.Random(pair.question).choices(THINGS + PLACES, k=WORDS)
+    return replace(pair, question=f"Think of {', '.join(words)}. {pair.question}")
+
+
 def _differences(found: Path, expected: Path) -> Iterator[float]:
     for name in FRAMES:
         ours, theirs = (pd.read_parquet(run / f"{name}.parquet") for run in (found, expected))
@@ -116,4 +141,3 @@ def _differences(found: Path, expected: Path) -> Iterator[float]:
     assert ours.layers == theirs.layers
     for layer in theirs.layers:
         yield float((ours[layer] - theirs[layer]).abs().max())
-

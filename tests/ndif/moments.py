@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -28,29 +29,41 @@ def wait_until(seen: Callable[[], object], what: str) -> None:
 
 
 @contextmanager
-def frozen_at_a_job(bench: Bench, name: str, after: int) -> Iterator[str]:
-    """Freeze the model's process when a run has `after` results, and yield the job it then sends.
-
-    The server has handed that job to the model, and it does not end before the block does.
-    """
-
-    def jobs(event: str) -> list[str]:
-        return [job for job, noted in bench.events(name) if noted == event]
-
-    wait_until(lambda: len(jobs("finished")) >= after, f"{after} results of {name}")
+def frozen(bench: Bench) -> Iterator[None]:
+    """Let the model's process stand still; it may be killed meanwhile."""
     actor = bench.server.pid("model_actor")
     os.kill(actor, signal.SIGSTOP)
     try:
-        wait_until(lambda: len(jobs("submitted")) > after, f"the next job of {name}")
-        job = jobs("submitted")[-1]
-        wait_until(lambda: status(bench, job) in ("DISPATCHED", "RUNNING"), f"job {job}")
-        yield job
+        yield
     finally:
-        # The process that the block killed is gone.
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(actor, signal.SIGCONT)
-        except ProcessLookupError:
-            pass
+
+
+@contextmanager
+def frozen_at_a_job(bench: Bench, name: str, after: int) -> Iterator[str]:
+    """Freeze the model's process when a run has `after` results, and yield the job that it holds.
+
+    The server has handed that job to the model, and it does not end before the block does.
+    """
+    held = ""
+
+    def holds_one() -> bool:
+        nonlocal held
+        events = bench.events(name)
+        sent = [job for job, event in events if event == "submitted"]
+        held = sent[-1] if sent else ""
+        return status(bench, held) in ("DISPATCHED", "RUNNING")
+
+    wait_until(lambda: len(finished(bench, name)) >= after, f"{after} results of {name}")
+    with frozen(bench):
+        wait_until(holds_one, f"the next job of {name}")
+        yield held
+
+
+def finished(bench: Bench, name: str) -> list[str]:
+    """The jobs whose results a run has."""
+    return [job for job, event in bench.events(name) if event == "finished"]
 
 
 def status(bench: Bench, job: str) -> str | None:

@@ -80,6 +80,8 @@ def shared_environment(state: Path, ports: Ports, options: Options) -> dict[str,
         # Off, it listens on 127.0.0.1 only; on (as elsewhere), on every interface.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray's client proxy forks beside gRPC's threads, and its children would sometimes die.
+        "GRPC_ENABLE_FORK_SUPPORT": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
     if options.auth:

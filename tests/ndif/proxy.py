@@ -39,6 +39,11 @@ class Answer:
         return json.loads(self.body)
 
 
+def is_job(call: Call) -> bool:
+    """Whether a request holds work, as the question whether a key is accepted does not."""
+    return call.path == "/request" and call.size > 1000
+
+
 class BrokenConnection(Exception):  # noqa: N818
     """Raised by a rule: the client's connection is reset instead of being answered."""
 

@@ -7,7 +7,12 @@ import re
 import pytest
 import torch
 
-from caa_nnsight.errors import RemoteError, RemoteMemoryError, RemoteTooLargeError
+from caa_nnsight.errors import (
+    RemoteError,
+    RemoteInterventionError,
+    RemoteMemoryError,
+    RemoteTooLargeError,
+)
 from caa_nnsight.remote import Ledger, RemoteJobs, RemoteSettings, client
 from caa_nnsight.remote.failures import exception_line, explain
 from caa_nnsight.remote.keys import ApiKey
@@ -224,7 +229,11 @@ def test_a_refusal_is_explained_and_not_repeated(ndif, jobs, answer, kind, sente
 @pytest.mark.parametrize(
     ("description", "kind", "sentence"),
     [
-        (TRACEBACK, RemoteError, r"failed on the server: IndexError: index 12 is out of range$"),
+        (
+            TRACEBACK,
+            RemoteInterventionError,
+            r"failed on the server: IndexError: index 12 is out of range$",
+        ),
         (
             TRACEBACK.replace("IndexError: index", "torch.OutOfMemoryError: CUDA out of memory."),
             RemoteMemoryError,
@@ -303,7 +312,7 @@ def test_the_last_exception_of_a_chain_is_the_cause_whatever_source_lines_say():
         )
     )
     assert exception_line(text).startswith("ValueError: index 12")
-    assert type(explain(text).error) is RemoteError
+    assert type(explain(text).error) is RemoteInterventionError
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ REAL = {"HuggingFaceTB/SmolLM2-135M-Instruct": "smollm2-135m"}
 
 
 def write_models(root: Path, names: Iterable[str] = tuple(TINY)) -> None:
-    """Write the checkpoint of each name to `root`/<organization>/<name>/."""
+    """Write the checkpoint of each name to `root`/<organization>/<name>/, if it isn't there."""
     for name in names:
         folder = root / name
+        if folder.exists():
+            continue
         folder.parent.mkdir(parents=True, exist_ok=True)
         if name in TINY:
             _write_tiny(TINY[name], folder)

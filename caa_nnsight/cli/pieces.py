@@ -92,6 +92,7 @@ def extract(
             )
         vectors.save(path)
     print(vectors)
+    _print_traffic(loaded)
     print(f"Vectors: {path.resolve()}")
 
 
@@ -170,6 +171,7 @@ def score(
     from caa_nnsight.cli.tables import print_scores
 
     print_scores(frame)
+    _print_traffic(loaded)
 
 
 def generate(
@@ -239,6 +241,7 @@ def generate(
     from caa_nnsight.cli.tables import print_frame
 
     print_frame("Answers", frame[["prompt", "layer", "multiplier", "text"]])
+    _print_traffic(loaded)
 
 
 def report(run: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> None:
@@ -259,6 +262,11 @@ def _load(steps, model, **settings):
     if loaded.remote:
         loaded.remote.jobs.report = steps.tell
     return loaded
+
+
+def _print_traffic(loaded) -> None:
+    if loaded.remote:
+        print(f"Remote work: {loaded.remote.jobs.traffic}")
 
 
 def _frame_writer(out: Path | None):

@@ -81,6 +81,7 @@ def print_run(result: RunResult) -> None:
 
     from caa_nnsight.analysis import effect
     from caa_nnsight.analysis.units import unit_of
+    from caa_nnsight.runs import read_manifest
 
     scores = pd.read_parquet(result.folder / "results.parquet")
     held_out = scores[scores["split"] == "held_out"]
@@ -97,4 +98,8 @@ def print_run(result: RunResult) -> None:
         ),
     )
     print(f"Layer picked on validation items: {result.picked_layer}")
+    if traffic := read_manifest(result.folder).get("traffic"):
+        from caa_nnsight.remote import summary
+
+        print(f"Remote work: {summary(traffic)}")
     print(f"Report: {result.report.resolve()}")

@@ -8,7 +8,7 @@ from caa_nnsight.remote.jobs import RemoteJobs
 from caa_nnsight.remote.ledger import Ledger
 from caa_nnsight.remote.preflight import Check, Preflight, preflight, served_models
 from caa_nnsight.remote.settings import RemoteSettings, remote_settings
-from caa_nnsight.remote.traffic import Traffic
+from caa_nnsight.remote.traffic import Traffic, summary
 
 __all__ = [
     "Check",
@@ -21,4 +21,5 @@ __all__ = [
     "preflight",
     "remote_settings",
     "served_models",
+    "summary",
 ]

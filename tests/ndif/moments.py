@@ -14,6 +14,7 @@ import httpx
 from tests.ndif.bench import Bench
 
 SECONDS = 120.0
+UNDER_WAY = ("RECEIVED", "QUEUED", "DISPATCHED", "RUNNING")
 
 
 class MissedMomentError(Exception):
@@ -44,7 +45,8 @@ def frozen(bench: Bench) -> Iterator[None]:
 def frozen_at_a_job(bench: Bench, name: str, after: int) -> Iterator[str]:
     """Freeze the model's process when a run has `after` results, and yield the job that it holds.
 
-    The server has handed that job to the model, and it does not end before the block does.
+    The job does not end before the block does: it is in the model's process, or waits behind one
+    that is.
     """
     held = ""
 
@@ -53,7 +55,7 @@ def frozen_at_a_job(bench: Bench, name: str, after: int) -> Iterator[str]:
         events = bench.events(name)
         sent = [job for job, event in events if event == "submitted"]
         held = sent[-1] if sent else ""
-        return status(bench, held) in ("DISPATCHED", "RUNNING")
+        return status(bench, held) in UNDER_WAY
 
     wait_until(lambda: len(finished(bench, name)) >= after, f"{after} results of {name}")
     with frozen(bench):

@@ -36,6 +36,8 @@ Method = Literal["auto", "packed", "plain"]
 
 # Rows of this many tokens keep two CPU cores busy while the attention stays a small part.
 DEFAULT_TOKEN_BUDGET = 768
+# Of activations, in one answer of a server: both sides hold all of it in memory.
+ANSWER_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Tracer:
     ) -> Iterator[tuple[list[tuple[int, int]], torch.Tensor]]:
         """`capture`, a pass at a time, so that memory doesn't grow with the sequences.
 
-        Behind NDIF, one request brings all passes at once.
+        Behind NDIF, a request brings as many passes at once as `ANSWER_BYTES` hold.
 
         Yields:
             keys `(sequence, read)` and float32 `[keys, layers, hidden]`.
@@ -150,9 +152,12 @@ class Tracer:
         requests = self._reads(sequences, positions)
         plan = reading_plan(self._passes, packed=self.packs)
         runner = self._runner(traces.read_blocks, plan, wanted, self._back_end.stops)
-        report = _by_sequence(progress, len(sequences))
-        for (one,), hidden in runner.run(requests, token_budget, report):
-            yield [request.key for request in one.requests], hidden[:, order]
+        size = max(1, ANSWER_BYTES // (4 * len(wanted) * self._model.hidden_size))
+        for first in range(0, len(requests), size):
+            report = _by_sequence(progress, len(sequences), first, len(requests))
+            part = requests[first : first + size]
+            for (one,), hidden in runner.run(part, token_budget, report):
+                yield [request.key for request in one.requests], hidden[:, order]
 
     def sum_captures(
         self,
@@ -183,7 +188,7 @@ class Tracer:
         requests = self._reads(sequences, positions)
         plan = weighted_plan(self._passes, weights, packed=self.packs)
         runner = self._runner(traces.sum_blocks, plan, wanted, self._back_end.stops, add_up=True)
-        report = _by_sequence(progress, len(sequences))
+        report = _by_sequence(progress, len(sequences), 0, len(requests))
         total = torch.zeros(len(wanted), self._model.hidden_size, dtype=torch.float64)
         for _, part in runner.run(requests, token_budget, report):
             total += part
@@ -478,6 +483,8 @@ class Tracer:
         return edit_table(steerings, self._model.hidden_size, self._back_end.device)
 
 
-def _by_sequence(progress: Progress | None, sequences: int) -> Progress | None:
-    """Progress in sequences, from that in reads."""
-    return progress and (lambda done, total: progress(done * sequences // total, sequences))
+def _by_sequence(
+    progress: Progress | None, sequences: int, first: int, reads: int
+) -> Progress | None:
+    """Progress in sequences, from that in reads, of which `first` came before."""
+    return progress and (lambda done, _: progress((first + done) * sequences // reads, sequences))

@@ -244,3 +244,16 @@ def test_a_layer_that_the_model_does_not_have_is_refused_with_its_range(layer, m
 def test_no_layers_at_all_are_refused():
     with pytest.raises(VectorError, match="no layers"):
         extract(tiny(), PAIRS, layers=[])
+
+
+def test_activations_come_in_pieces_of_bounded_size_and_are_the_same(monkeypatch):
+    expected = read_pairs(tiny(), PAIRS)
+    told = []
+    # Five reads of all layers.
+    monkeypatch.setattr("caa_nnsight.tracer.tracer.ANSWER_BYTES", 3000)
+    found = read_pairs(tiny(), PAIRS, progress=lambda done, total: told.append((done, total)))
+    torch.testing.assert_close(found.positive, expected.positive, rtol=0, atol=5e-5)
+    torch.testing.assert_close(found.negative, expected.negative, rtol=0, atol=5e-5)
+    assert told == sorted(told)
+    assert told[-1] == (len(PAIRS), len(PAIRS))
+    assert len(told) == 4

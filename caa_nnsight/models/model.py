@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.layers import find_layers, hidden_size
@@ -13,8 +14,23 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from caa_nnsight.models.remote import RemoteModel
+    from caa_nnsight.remote import RemoteJobs
     from caa_nnsight.tracer import Tracer
+
+
+@dataclass(frozen=True, eq=False)
+class RemoteModel:
+    """What stands behind a `Model` whose weights are on an NDIF server.
+
+    Attributes:
+        lm: the nnsight model, without weights.
+        jobs: sends requests to the server; its ledger and its report may be set.
+        host: the server's address.
+    """
+
+    lm: Any
+    jobs: RemoteJobs
+    host: str
 
 
 class Model:

@@ -6,9 +6,8 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.aliases import ALIASES
@@ -21,31 +20,16 @@ from caa_nnsight.models.hub import (
     download_snapshot,
     explained_hub_errors,
 )
-from caa_nnsight.models.model import Model
+from caa_nnsight.models.model import Model, RemoteModel
 from caa_nnsight.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from caa_nnsight.remote import RemoteJobs, RemoteSettings
+    from caa_nnsight.remote import RemoteSettings
 
 # What the main revision goes by.
 MAIN = (None, "main")
-
-
-@dataclass(frozen=True, eq=False)
-class RemoteModel:
-    """What stands behind a `Model` whose weights are on an NDIF server.
-
-    Attributes:
-        lm: the nnsight model, without weights.
-        jobs: sends requests to the server; its ledger and its report may be set.
-        host: the server's address.
-    """
-
-    lm: Any
-    jobs: RemoteJobs
-    host: str
 
 
 def load_remote(

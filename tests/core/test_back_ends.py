@@ -19,7 +19,7 @@ from caa_nnsight.errors import (
     RemoteTooLargeError,
 )
 from caa_nnsight.models import Model
-from caa_nnsight.models.remote import RemoteModel
+from caa_nnsight.models.model import RemoteModel
 from caa_nnsight.remote import RemoteJobs, RemoteSettings
 from caa_nnsight.tracer import back_ends, packing_check
 from caa_nnsight.tracer.back_ends import LocalBackEnd, RemoteBackEnd, fingerprint

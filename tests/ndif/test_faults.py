@@ -9,7 +9,7 @@ from tests.ndif import keys
 from tests.ndif.fault_refusals import MALFORMED
 from tests.ndif.faults import FAULTS, bench_on_a_new_server
 
-pytestmark = [pytest.mark.ndif, pytest.mark.faults]
+pytestmark = [pytest.mark.ndif, pytest.mark.servers]
 
 # Keys, and what signs the addresses of results.
 SECRETS = (keys.KNOWN, keys.UNKNOWN, MALFORMED, "Signature", "X-Amz")

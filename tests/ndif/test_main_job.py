@@ -18,7 +18,7 @@ from tests.packaging.project import ROOT
 pytestmark = [pytest.mark.ndif, pytest.mark.weights]
 
 SETTINGS = (
-    *("run", "refusal", "--model=smollm2-135m", "--limit=12", "--held-out=4", "--layers=12-13"),
+    *("run", "refusal", "--model=smollm2-135m", "--limit=10", "--held-out=2", "--layers=12-13"),
     *("--controls=1", "--multipliers=-2,2", "--open-ended=1", "--max-new-tokens=6"),
 )
 

@@ -3,19 +3,16 @@
 from itertools import chain
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
 
 import caa_nnsight as caa
 from tests.ndif import parity_cases
-from tests.ndif.models import REAL, TINY, write_models
+from tests.ndif.models import TINY
 from tests.parity import cases
 
 pytestmark = [pytest.mark.ndif, pytest.mark.usefixtures("ndif_host")]
 
 TOLERANCE = 1e-4
-(REAL_REPO,) = REAL
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,13 +21,6 @@ def fresh_models(ndif_host):
     yield
     parity_cases.remote.cache_clear()
     parity_cases.both.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def real(ndif, ndif_host):
-    """The 135M model, on the server and here."""
-    write_models(ndif.state / "hub", [REAL_REPO])
-    return parity_cases.both(REAL_REPO)
 
 
 @pytest.mark.parametrize("repo", TINY)
@@ -92,16 +82,6 @@ def test_sampled_tokens_are_those_that_the_seed_gives_here():
         for model in (of.there, of.here)
     )
     assert found == expected
-
-
-@pytest.mark.weights
-def test_the_real_model_gives_what_it_gives_here(real):
-    assert real.there.dtype == torch.float32
-    assert parity_cases.vector_difference(real, count=8) < TOLERANCE
-    assert parity_cases.sweep_difference(real, count=2, layers=[0, 14, 29]) < TOLERANCE
-    found, expected = parity_cases.texts(real)
-    pd.testing.assert_frame_equal(found, expected)
-    assert found["text"].nunique() > 2
 
 
 def test_few_requests_do_an_extraction_and_a_sweep_however_many_pairs():

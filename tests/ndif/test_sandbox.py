@@ -10,7 +10,7 @@ from tests.ndif.client import pointed_at
 from tests.ndif.server import NdifServer
 from tests.parity import cases
 
-pytestmark = pytest.mark.ndif
+pytestmark = [pytest.mark.ndif, pytest.mark.servers]
 
 REPO = "test-org/tiny-llama"
 

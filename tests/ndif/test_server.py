@@ -7,7 +7,7 @@ import pytest
 from tests.ndif import parts
 from tests.ndif.server import NdifServer
 
-pytestmark = [pytest.mark.ndif, pytest.mark.faults]
+pytestmark = [pytest.mark.ndif, pytest.mark.servers]
 
 
 def answers(port):

@@ -27,8 +27,6 @@ from tests.ndif.ports import Ports
 START_SECONDS = 300.0
 PART_SECONDS = 120.0
 POLL_SECONDS = 0.2
-# Restarted on request. The model actor is started by Ray when its model is first asked for.
-KILLABLE = ("api", "redis", "object_store", "hub", "model_actor")
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 # Past any proxy of the environment.
@@ -96,7 +94,10 @@ class NdifServer:
         self.ports.close()
 
     def kill(self, part: str, model: str | None = None) -> None:
-        """End a part the hard way. `model` says which actor, where several models are loaded."""
+        """End a part the hard way: api, redis, object_store, hub or model_actor.
+
+        `model` says which actor, where several models are loaded.
+        """
         process = psutil.Process(self.pid(part, model))
         # The children of a killed API would go on taking requests.
         doomed = [process, *process.children(recursive=True)]

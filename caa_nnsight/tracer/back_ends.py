@@ -150,9 +150,9 @@ class RemoteBackEnd:
         key = self._lm.to_model_key()
         name = body.__name__ if body else "dtype"
         where = [self.jobs.settings.host, key, library_versions()["caa_nnsight"]]
-        work = [where, name, list(passes), arguments, add_up]
+        work = [where, name, passes, arguments, add_up]
         sender = _Sender(self.jobs, key, fingerprint(work), name)
-        run_together(self._lm, self._layers, sender, body, list(passes), arguments, add_up)
+        run_together(self._lm, self._layers, sender, body, passes, arguments, add_up)
         dtype, *values = sender.answer
         self._dtype = getattr(torch, dtype.removeprefix("torch."))
         return values

@@ -81,10 +81,6 @@ class Row:
             parent = child
         return parent, len(request.ids)
 
-    def visible(self) -> np.ndarray:
-        """Which tokens each token attends to: see `visible_tokens`."""
-        return visible_tokens(self.parents)
-
 
 def visible_tokens(parents: Sequence[int]) -> np.ndarray:
     """Which tokens each token of a tree attends to: bool `[tokens, tokens]`.

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from caa_nnsight.tracer.packing import UNSTEERED, Request, batches, pack, pad, stretches
+from caa_nnsight.tracer.packing import (
+    UNSTEERED,
+    Request,
+    batches,
+    pack,
+    pad,
+    stretches,
+    visible_tokens,
+)
 
 SEEDS = range(40)
 
@@ -33,7 +41,7 @@ def labels(request: Request) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_each_path_sees_exactly_its_own_tokens_in_order(seed):
     for row in pack(random_requests(seed), token_budget=60):
-        visible = row.visible()
+        visible = visible_tokens(row.parents)
         for request, last in row.reads:
             seen = np.flatnonzero(visible[last])
             assert [(row.ids[i], row.steerings[i]) for i in seen] == labels(request)
@@ -45,7 +53,7 @@ def test_each_path_sees_exactly_its_own_tokens_in_order(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_depths_are_the_positions_that_tokens_have_alone(seed):
     for row in pack(random_requests(seed), token_budget=60):
-        visible = row.visible()
+        visible = visible_tokens(row.parents)
         for _, last in row.reads:
             seen = np.flatnonzero(visible[last])
             assert [row.depths[i] for i in seen] == list(range(len(seen)))
@@ -102,7 +110,7 @@ def test_tokens_before_the_start_of_steering_are_shared_and_later_ones_are_not()
 def test_steering_from_the_first_token_shares_nothing_with_the_plain_path():
     (row,) = pack([Request((5, 6), UNSTEERED, 2, (0,)), Request((5, 6), 0, 0, (1,))], 100)
     assert row.parents == [-1, 0, -1, 2]
-    assert row.visible().astype(int).tolist() == [
+    assert visible_tokens(row.parents).astype(int).tolist() == [
         [1, 0, 0, 0],
         [1, 1, 0, 0],
         [0, 0, 1, 0],

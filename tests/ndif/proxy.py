@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import socket
-import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.answering import AnsweringHandler
 
 # Headers that are about one connection, or that this server writes by itself.
 _OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
@@ -89,40 +89,17 @@ def _is_own(name: str) -> bool:
     return name.lower() in _OWN_HEADERS
 
 
-def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # One packet an answer: of two, the second would wait for an acknowledgement.
-        wbufsize = -1
-
-        def do_GET(self) -> None:
-            self._serve()
-
-        def do_POST(self) -> None:
-            self._serve()
-
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+def _handler(proxy: Proxy) -> type[AnsweringHandler]:
+    class Handler(AnsweringHandler):
+        def serve(self) -> None:
+            body = self.read_body()
             call = Call(self.command, self.path, len(body))
             headers = {name: value for name, value in self.headers.items() if not _is_own(name)}
             try:
                 answer = proxy.rule(call, lambda: proxy.forward(call, headers, body))
             except (BrokenConnection, OSError, http.client.HTTPException):
-                self._reset()
+                self.break_off()
                 return
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
-
-        def _reset(self) -> None:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            pass
+            self.send(answer.status, answer.headers, answer.body)
 
     return Handler

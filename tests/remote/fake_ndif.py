@@ -10,17 +10,17 @@ import email.parser
 import email.policy
 import io
 import json
-import socket
-import struct
 import threading
 import urllib.parse
 from collections import defaultdict
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import torch
 import zstandard
+
+from tests.answering import AnsweringHandler
 
 SIGNATURE = "X-Amz-Signature=51gn4tur3"
 DONE = ("COMPLETED", "Your job has been completed.")
@@ -178,21 +178,11 @@ def _form(content_type: str, body: bytes) -> dict[str, bytes]:
     }
 
 
-def _handler(ndif: FakeNdif) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # One packet an answer: of two, the second would wait for an acknowledgement.
-        wbufsize = -1
-
-        def do_GET(self) -> None:
-            self._serve()
-
-        def do_POST(self) -> None:
-            self._serve()
-
-        def _serve(self) -> None:
+def _handler(ndif: FakeNdif) -> type[AnsweringHandler]:
+    class Handler(AnsweringHandler):
+        def serve(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            body = self.rfile.read(int(headers.get("content-length", 0)))
+            body = self.read_body()
             ndif.seen.append((self.command, self.path, headers))
             faults = next(
                 (found for name, found in ndif.faults.items() if self.path.startswith(name)), []
@@ -202,7 +192,7 @@ def _handler(ndif: FakeNdif) -> type[BaseHTTPRequestHandler]:
                 ndif.closing.wait(10)
                 return
             if isinstance(fault, Drop) and fault.sent is None:
-                self._break_off()
+                self.break_off()
                 return
             answer = (
                 fault
@@ -212,26 +202,11 @@ def _handler(ndif: FakeNdif) -> type[BaseHTTPRequestHandler]:
             content = answer.body
             if content is None:
                 content = json.dumps({"detail": answer.detail}).encode()
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
             if isinstance(fault, Drop):
-                self.wfile.write(content[: fault.sent])
-                self._break_off()
+                self.send(answer.status, answer.headers, content, fault.sent)
+                self.break_off()
                 return
-            self.wfile.write(content)
-
-        def _break_off(self) -> None:
-            self.wfile.flush()
-            # Reset, as a killed server's connections are.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            pass
+            self.send(answer.status, answer.headers, content)
 
     return Handler
 

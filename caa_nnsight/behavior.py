@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from caa_nnsight import checks, composition
 from caa_nnsight.checks import Issue
@@ -28,6 +28,9 @@ from caa_nnsight.pairs import ContrastPair
 from caa_nnsight.sources import HubDataset, Record, Source, read_source
 from caa_nnsight.splits import PairSplit, split_pairs
 from caa_nnsight.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from caa_nnsight.hub.repositories import Pushed
 
 T = TypeVar("T")
 
@@ -440,6 +443,78 @@ class Behavior:
         }
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        token: str | None = None,
+    ) -> Pushed:
+        """Push this behavior's data to a data set repository on the Hub, in one commit.
+
+        What it declares, its pairs, held-out pairs and open-ended prompts go along, with a card
+        that is written anew; code and `sources` stay here.
+
+        Args:
+            repo_id: `OWNER/NAME`; made where there is none.
+            private: Whether a new repository is private; the owner's default by default.
+            revision: A branch, made where there is none; `main` by default.
+            commit_message: One line.
+            token: With which to write; HF_TOKEN, or that of `hf auth login`, by default.
+
+        Returns:
+            What was pushed: `repo`, `commit`, `url`, and the `address` to load it by.
+
+        Raises:
+            BehaviorError: It is made from others, has methods of its own, or unusable data.
+            HubError: The repository holds something else or can't be written to, or the Hub can't
+                be reached.
+
+        Examples:
+            >>> from caa_nnsight import get_behavior
+            >>> get_behavior("refusal").push_to_hub("you/refusal")  # doctest: +SKIP
+        """
+        from caa_nnsight.hub.behavior_repo import push_behavior
+
+        return push_behavior(
+            self,
+            repo_id,
+            private=private,
+            revision=revision,
+            commit_message=commit_message,
+            token=token,
+        )
+
+    @staticmethod
+    def from_pretrained(
+        repo_id_or_folder: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> Behavior:
+        """Build a behavior from data that `push_to_hub` pushed; no code of others runs.
+
+        Where the Hub can't be reached, what its cache has is taken.
+
+        Args:
+            repo_id_or_folder: `OWNER/NAME`, `hf:OWNER/NAME@REVISION`, or a folder, which comes
+                before a repository of that name.
+            revision: A commit, branch or tag; `main` by default.
+            token: With which to read; HF_TOKEN, or that of `hf auth login`, by default.
+
+        Raises:
+            HubError: No such repository or revision, it holds something else, or it can't be read.
+            BehaviorError: What it declares is unusable, or a file is missing.
+
+        Examples:
+            >>> Behavior.from_pretrained("you/refusal")  # doctest: +SKIP
+        """
+        from caa_nnsight.hub.behavior_repo import load_from
+
+        return load_from(repo_id_or_folder, revision=revision, token=token)
 
     def __repr__(self) -> str:
         """Return the name and where the data are, without reading them."""

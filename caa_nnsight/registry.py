@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from caa_nnsight.behavior import Behavior
 from caa_nnsight.errors import BehaviorError
+from caa_nnsight.hub.address import is_address
 from caa_nnsight.local_files import cause_of, load_behavior, load_behaviors
 from caa_nnsight.suggest import did_you_mean
 
@@ -79,7 +80,12 @@ def register(cls: type[Behavior]) -> type[Behavior]:
 
 
 def behavior_names() -> list[str]:
-    """Return the names of all plugins and registered classes, sorted; nothing is imported."""
+    """Return the names of all plugins and registered classes, sorted; nothing is imported.
+
+    Example:
+        >>> "refusal" in behavior_names()
+        True
+    """
     return sorted({*_entry_points(), *_registered})
 
 
@@ -96,22 +102,30 @@ def behavior_origin(name: str) -> str:
 
 
 def get_behavior(name_or_path: str | os.PathLike[str] | Behavior | type[Behavior]) -> Behavior:
-    """Return a behavior by name, or load it from a file or folder.
+    """Return a behavior by name, or load it from a file, a folder or the Hugging Face Hub.
 
     Args:
         name_or_path: The name of a plugin or registered class; or a path, which is told by a
-            slash, a leading "." or "~", or the ending ".py"; "PATH:NAME" picks one of several.
-            A behavior, or a class of one, is taken as it is.
+            slash, a leading "." or "~", or the ending ".py"; "PATH:NAME" picks one of several;
+            or "hf:OWNER/NAME@REVISION", see `Behavior.from_pretrained`. A behavior, or a class
+            of one, is taken as it is.
 
     Raises:
+        HubError: If a repository on the Hub can't be read.
         BehaviorError: If nothing has that name, two plugins have it, it can't be loaded, or the
             path leads to no behavior.
+
+    Example:
+        >>> get_behavior("refusal").polarity
+        'Positive means...'
     """
     if isinstance(name_or_path, Behavior):
         return name_or_path
     if isinstance(name_or_path, type) and issubclass(name_or_path, Behavior):
         return name_or_path()
     address = os.fspath(name_or_path)
+    if is_address(address):
+        return Behavior.from_pretrained(address)
     if isinstance(name_or_path, os.PathLike) or _is_path(address):
         return load_behavior(address)
     candidates = _candidates(address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from html import escape
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from caa_nnsight.errors import VectorError
 from caa_nnsight.files import write_tensors
+from caa_nnsight.hub.address import is_address
 from caa_nnsight.steering import Edit, Operator, Start, Steering
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
+    from caa_nnsight.experiment import RunResult
+    from caa_nnsight.hub.repositories import Pushed
     from caa_nnsight.models import Model
 
 SCHEMA_VERSION = "1"
@@ -328,7 +333,7 @@ class SteeringVectors:
         """Read a file that `save` wrote.
 
         Args:
-            path: a safetensors file.
+            path: a safetensors file; or `hf:OWNER/NAME@REVISION`, see `from_pretrained`.
             model: refuse vectors that don't fit this model.
 
         Raises:
@@ -339,6 +344,8 @@ class SteeringVectors:
 
         path = Path(path)
         if not path.is_file():
+            if is_address(path):
+                return cls.from_pretrained(str(path), model=model)
             raise VectorError(f"There is no vector file {path}: give one that `caa extract` wrote.")
         try:
             with safe_open(path, framework="pt") as file:
@@ -370,6 +377,92 @@ class SteeringVectors:
         if model is not None:
             loaded.check_model(model)
         return loaded
+
+    # -- the Hugging Face Hub --------------------------------------------------------------
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        license: str | None = None,
+        results: str | Path | RunResult | pd.DataFrame | None = None,
+        damage: pd.DataFrame | None = None,
+        token: str | None = None,
+    ) -> Pushed:
+        """Push these vectors to a model repository on the Hub, with a card, in one commit.
+
+        The card is written anew with every push. What it doesn't get, it says is not measured.
+
+        Args:
+            repo_id: `OWNER/NAME`; made where there is none.
+            private: whether a new repository is private; the owner's default by default.
+            revision: a branch, made where there is none; `main` by default.
+            commit_message: one line.
+            license: of the vectors, as an SPDX name; left out by default.
+            results: what was measured with these vectors: the folder of a finished run, a
+                `RunResult`, or a score frame.
+            damage: a frame of `caa_nnsight.analysis.damage`.
+            token: with which to write; HF_TOKEN, or that of `hf auth login`, by default.
+
+        Returns:
+            What was pushed: `repo`, `commit`, `url`, and the `address` to load it by.
+
+        Raises:
+            HubError: the repository holds something else or can't be written to, or the Hub can't
+                be reached.
+            VectorError: the results are of other vectors.
+
+        Example:
+            >>> vectors = SteeringVectors.load("refusal.safetensors")  # doctest: +SKIP
+            >>> pushed = vectors.push_to_hub("you/refusal-vectors")  # doctest: +SKIP
+            >>> SteeringVectors.from_pretrained(pushed.address)  # doctest: +SKIP
+        """
+        from caa_nnsight.hub.vectors_repo import push_vectors
+
+        return push_vectors(
+            self,
+            repo_id,
+            private=private,
+            revision=revision,
+            commit_message=commit_message,
+            license=license,
+            results=results,
+            damage=damage,
+            token=token,
+        )
+
+    @staticmethod
+    def from_pretrained(
+        repo_id_or_folder: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        model: Model | None = None,
+        token: str | None = None,
+    ) -> SteeringVectors:
+        """Read vectors that `push_to_hub` pushed, from the Hub or from a copy of the repository.
+
+        Where the Hub can't be reached, what its cache has is taken.
+
+        Args:
+            repo_id_or_folder: `OWNER/NAME`, `hf:OWNER/NAME@REVISION`, or a folder, which comes
+                before a repository of that name.
+            revision: a commit, branch or tag; `main` by default.
+            model: refuse vectors that don't fit this model.
+            token: with which to read; HF_TOKEN, or that of `hf auth login`, by default.
+
+        Raises:
+            HubError: no such repository or revision, it holds something else, or it can't be read.
+            VectorError: the file is no vector file of ours, or doesn't fit the model.
+
+        Example:
+            >>> SteeringVectors.from_pretrained("you/refusal-vectors")  # doctest: +SKIP
+        """
+        from caa_nnsight.hub.vectors_repo import read_vectors
+
+        return read_vectors(repo_id_or_folder, revision=revision, model=model, token=token)
 
 
 def normalize_across(behaviors: Mapping[str, SteeringVectors]) -> dict[str, SteeringVectors]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import errno
 import re
-import sys
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
+from caa_nnsight.hub.address import HUB_ID
+from caa_nnsight.hub.asking import REACH_SECONDS, quiet_unless_terminal, within
+from caa_nnsight.hub.faults import explained
 from caa_nnsight.progress import say
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
-REACH_SECONDS = 5.0
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
+__all__ = [
+    "HUB_ID",
+    "HubUnreachableError",
+    "cached_snapshot",
+    "download_snapshot",
+    "explained_hub_errors",
+    "snapshot_commit",
+]
 
 
 class HubUnreachableError(ModelError):
@@ -64,7 +68,7 @@ def download_snapshot(repo: str, revision: str | None = None, *, weights: bool =
     """
     from huggingface_hub import snapshot_download
 
-    with explained_hub_errors(repo, revision), _quiet_unless_terminal():
+    with explained_hub_errors(repo, revision), quiet_unless_terminal():
         info = _reach(repo, revision)
         wanted = _wanted_files(repo, info, weights)
         sizes = [file.size or 0 for file in info.siblings or () if file.rfilename in wanted]
@@ -78,21 +82,12 @@ def _reach(repo: str, revision: str | None) -> ModelInfo:
     """Ask for the repository's facts: one request, no retries, and no longer than a few seconds."""
     from huggingface_hub import HfApi
 
-    answer: Future[ModelInfo] = Future()
-
-    def ask() -> None:
-        try:
-            answer.set_result(
-                HfApi().model_info(
-                    repo, revision=revision, timeout=REACH_SECONDS, files_metadata=True
-                )
-            )
-        except BaseException as error:
-            answer.set_exception(error)
-
-    # The request's own time limit does not cover the name look-up, which can hang for a minute.
-    Thread(target=ask, daemon=True).start()
-    return answer.result(timeout=2 * REACH_SECONDS)
+    return within(
+        2 * REACH_SECONDS,
+        lambda: HfApi().model_info(
+            repo, revision=revision, timeout=REACH_SECONDS, files_metadata=True
+        ),
+    )
 
 
 def _wanted_files(repo: str, info: ModelInfo, with_weights: bool) -> set[str]:
@@ -117,60 +112,6 @@ def _wanted_files(repo: str, info: ModelInfo, with_weights: bool) -> set[str]:
     return weights | texts
 
 
-@contextmanager
-def explained_hub_errors(repo: str, revision: str | None) -> Iterator[None]:
+def explained_hub_errors(repo: str, revision: str | None) -> AbstractContextManager[None]:
     """Turn what asking the Hub raises into a ModelError of one sentence."""
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except ModelError:
-        raise
-    except errors.OfflineModeIsEnabled as error:
-        raise HubUnreachableError("The Hugging Face Hub is off (HF_HUB_OFFLINE).") from error
-    except errors.GatedRepoError as error:
-        raise ModelError(
-            f"{repo} is gated: accept its licence at https://huggingface.co/{repo}, then set "
-            "HF_TOKEN to a token that may read it."
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(f"{repo} has no revision {revision!r} on the Hugging Face Hub.") from error
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise ModelError(
-            f"The Hugging Face Hub has no model {repo}, or it is private: check the spelling, or "
-            "set HF_TOKEN to a token that may read it."
-        ) from error
-    except errors.HfHubHTTPError as error:
-        raise ModelError(
-            f"The Hugging Face Hub answered {error.response.status_code} for {repo}: try again "
-            "later."
-        ) from error
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise ModelError(
-                f"The disk that holds the Hugging Face cache is full, so {repo} could not be "
-                "downloaded: free some space, or name another folder with HF_HOME."
-            ) from error
-        # Only the error's type: the text of some network errors carries the request's token.
-        raise HubUnreachableError(
-            f"The Hugging Face Hub can't be reached from here ({type(error).__name__})."
-        ) from error
-
-
-@contextmanager
-def _quiet_unless_terminal() -> Iterator[None]:
-    """Keep the Hub's progress bars out of logs: they are for a terminal."""
-    from huggingface_hub.utils import (
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
-
-    if sys.stderr.isatty() or are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()
+    return explained(repo, revision, error=ModelError, unreachable=HubUnreachableError)

@@ -1,0 +1,1 @@
+"""Repositories on the Hugging Face Hub: vectors and behaviors pushed, and read back."""

@@ -45,6 +45,10 @@ _HOMES = {
     "VectorMeta": "vectors",
     "normalize_across": "vectors",
     "random_like": "vectors",
+    "export_vectors": "exchange",
+    "import_vectors": "exchange",
+    "from_steering_vector": "exchange",
+    "to_steering_vector": "exchange",
     "text_prompt": "prompts",
     "extract": "extraction",
     "read_pairs": "extraction",
@@ -54,6 +58,8 @@ _HOMES = {
     "score": "sweep",
     "score_texts": "text_scores",
     "generate": "generation",
+    "steered": "hooks",
+    "bake": "exchange.baked",
     "Lab": "lab",
     "LabSettings": "settings",
     "RunResult": "experiment",
@@ -72,11 +78,19 @@ if TYPE_CHECKING:
     from caa_nnsight.capabilities import load_mmlu, load_truthful_qa
     from caa_nnsight.data_sources import DataSource
     from caa_nnsight.errors import CAAError
+    from caa_nnsight.exchange import (
+        export_vectors,
+        from_steering_vector,
+        import_vectors,
+        to_steering_vector,
+    )
+    from caa_nnsight.exchange.baked import bake
     from caa_nnsight.experiment import RunResult, RunSettings, run
     from caa_nnsight.extraction import extract, read_pairs
     from caa_nnsight.finetuning import finetune
     from caa_nnsight.free_pairs import FreeFormPair, SystemPromptPair
     from caa_nnsight.generation import generate
+    from caa_nnsight.hooks import steered
     from caa_nnsight.lab import Lab
     from caa_nnsight.models import Model, load
     from caa_nnsight.pairs import ContrastPair, balance_letters

@@ -82,13 +82,18 @@ def load_mmlu(
         per_category: items of each category, at most.
         seed: chooses them.
 
+    Returns:
+        The chosen items, each a pair whose matching answer is the correct one, and how many there
+        were to choose from.
+
     Raises:
         BehaviorError: the data can't be read, a record of the file is of another shape, or none
             has two choices; or `per_category` is below 1.
 
     Examples:
-        >>> load_mmlu("mmlu.json", per_category=2).items[0].category  # doctest: +SKIP
-        'abstract_algebra'
+        >>> mmlu = load_mmlu("mmlu.json", per_category=2)
+        >>> mmlu.items[0].category, len(mmlu.items)
+        ('abstract_algebra', 2)
     """
     return _load("MMLU", "--mmlu", path, MMLU, _mmlu_question, per_category, seed)
 
@@ -105,8 +110,15 @@ def load_truthful_qa(
         path, per_category, seed: see `load_mmlu`; on the Hub, the data are
             `truthfulqa/truthful_qa`.
 
+    Returns:
+        As `load_mmlu`.
+
     Raises:
         BehaviorError: as `load_mmlu`.
+
+    Examples:
+        >>> load_truthful_qa("truthful_qa.json", per_category=2).name
+        'TruthfulQA'
     """
     return _load(
         "TruthfulQA", "--truthful-qa", path, TRUTHFUL_QA, _truthful_qa_question, per_category, seed

@@ -52,6 +52,16 @@ class DataSource:
     ) -> SourceData:
         """Read the data, leaving out what can't be used; see `Behavior.with_source`.
 
+        Args:
+            name: What the behavior calls the source, for errors and provenance.
+            behavior: The behavior's name, for errors.
+            path: The folder that holds the files; None for the Hub.
+            revision: The commit on the Hub; None for a folder.
+
+        Returns:
+            Pairs, held-out pairs and prompts, in our polarity, and a description of where they are
+            from and what was left out.
+
         Raises:
             BehaviorError: If there is neither a path nor a revision, or the data can't be read.
         """

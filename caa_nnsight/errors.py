@@ -5,6 +5,14 @@ class CAAError(Exception):
     """Base of every error that `caa_nnsight` raises on purpose.
 
     The command line prints its message as one sentence and exits with code 2.
+
+    Example:
+        >>> from caa_nnsight import get_behavior
+        >>> try:
+        ...     get_behavior("refusel")
+        ... except CAAError as error:
+        ...     print(error)
+        There is no behavior 'refusel'. Did you mean 'refusal'?
     """
 
 
@@ -30,6 +38,10 @@ class VectorError(CAAError):
 
 class RunError(CAAError):
     """A run folder can't be written, resumed or read."""
+
+
+class HubError(CAAError):
+    """A repository on the Hugging Face Hub can't be found, read or written."""
 
 
 class RemoteError(CAAError):

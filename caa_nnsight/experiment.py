@@ -28,6 +28,13 @@ class RunSettings(SteeringSettings, ModelSettings):
             "NAME@COMMIT"; see `Behavior.with_source`.
         pairs, held_out_pairs, open_ended_prompts: files that take the place of the
             behavior's own data.
+
+    Raises:
+        SteeringError: a setting is out of range.
+
+    Example:
+        >>> RunSettings(behavior="refusal", layers=(13, 14), controls=4).command()
+        'caa run refusal --layers=13,14 --controls=4'
     """
 
     behavior: str
@@ -81,8 +88,21 @@ def run(
             run may go on with others.
         quiet: no progress bars.
 
+    Returns:
+        the folder, its report, and the layer that was picked.
+
     Raises:
         CAAError: anything about the settings, the data, the model or the folder is unusable.
+
+    Example:
+        >>> import caa_nnsight as caa
+        >>> settings = caa.RunSettings(
+        ...     behavior="refusal", model="smollm2-135m", layers=(12,), limit=8, held_out=2,
+        ...     controls=1, open_ended=1, max_new_tokens=3,
+        ... )
+        >>> result = caa.run(settings, "runs/example", quiet=True)
+        >>> result.picked_layer, result.report.name
+        (12, 'report.html')
     """
     behavior = behavior_over(
         settings.behavior,

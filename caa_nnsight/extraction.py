@@ -77,8 +77,20 @@ def read_pairs(
         system_prompt: put before every question.
         progress: called with (pairs done, pairs in all).
 
+    Returns:
+        float32 `positive` and `negative` of the shape `[pairs, layers, hidden]`, on the CPU, with
+        the layers and the pairs in their orders.
+
     Raises:
+        VectorError: no layers.
         SteeringError: a layer that the model doesn't have.
+
+    Example:
+        >>> import caa_nnsight as caa
+        >>> model, refusal = caa.load("smollm2-135m"), caa.get_behavior("refusal")
+        >>> read = read_pairs(model, refusal.split(generation=4).generation, layers=[10, 12])
+        >>> read.positive.shape
+        torch.Size([4, 2, 576])
     """
     chosen = _layers(model, layers)
     import torch
@@ -121,7 +133,7 @@ def extract(
         model: a loaded model.
         pairs: contrast pairs, or a behavior, whose generation pairs are then taken.
         layers: 0-indexed blocks, all by default.
-        method: a name in `METHODS`.
+        method: "mean_difference", "pca_difference" or "logistic_regression".
         balance: how answer letters are balanced, see `balance_letters`: without it the
             vector of a small model is mostly "A against B".
         system_prompt: put before every question.
@@ -140,9 +152,10 @@ def extract(
         SteeringError: a layer that the model doesn't have.
 
     Example:
-        >>> import caa_nnsight as caa  # doctest: +SKIP
-        >>> model = caa.load("smollm2-135m")  # doctest: +SKIP
-        >>> caa.extract(model, caa.get_behavior("refusal"), layers=[12])  # doctest: +SKIP
+        >>> import caa_nnsight as caa
+        >>> model, refusal = caa.load("smollm2-135m"), caa.get_behavior("refusal")
+        >>> pairs = refusal.split(generation=4).generation
+        >>> extract(model, pairs, layers=[12], behavior=refusal)
         SteeringVectors(refusal, layers 12, hidden 576, mean_difference, ...)
     """
     chosen_method = get_method(method)

@@ -88,10 +88,11 @@ def finetune(
             training diverged.
 
     Example:
-        >>> import caa_nnsight as caa  # doctest: +SKIP
-        >>> model, refusal = caa.load("smollm2-135m"), caa.get_behavior("refusal")  # doctest: +SKIP
-        >>> pairs = refusal.split(generation=100).generation  # doctest: +SKIP
-        >>> tuned = caa.finetune(model, pairs, toward="negative")  # doctest: +SKIP
+        >>> import caa_nnsight as caa
+        >>> model, refusal = caa.load("smollm2-135m"), caa.get_behavior("refusal")
+        >>> pairs = refusal.split(generation=4).generation
+        >>> finetune(model, pairs, toward="negative").name
+        'smollm2-135m tuned on negative answers'
     """
     _check(pairs, toward, optimizer, learning_rate, epochs, batch_size, lora_rank)
     _check_model(model)

@@ -55,6 +55,14 @@ def generate(
     Raises:
         SteeringError: no prompts or multipliers.
         VectorError: a layer without a vector, or vectors of another hidden size.
+
+    Example:
+        >>> import caa_nnsight as caa
+        >>> model, refusal = caa.load("smollm2-135m"), caa.get_behavior("refusal")
+        >>> vectors = caa.extract(model, refusal.split(generation=4).generation, layers=[12])
+        >>> answers = generate(model, ["Name a fruit."], vectors, max_new_tokens=3)
+        >>> answers["multiplier"].tolist()
+        [-1.0, 0.0, 1.0]
     """
     import pandas as pd
 

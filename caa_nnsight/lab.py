@@ -56,9 +56,11 @@ class Lab:
         BehaviorError: one can't be found.
 
     Example:
-        >>> import caa_nnsight as caa  # doctest: +SKIP
-        >>> lab = caa.Lab(caa.load("smollm2-135m"), ["refusal"])  # doctest: +SKIP
-        >>> lab.vectors("refusal"), lab.layer("refusal")  # doctest: +SKIP
+        >>> import caa_nnsight as caa
+        >>> settings = caa.LabSettings(limit=8, held_out=2, layers=(11, 12), controls=1)
+        >>> lab = caa.Lab(caa.load("smollm2-135m"), ["refusal"], settings)
+        >>> lab.layer("refusal") in lab.vectors("refusal").layers
+        True
     """
 
     def __init__(
@@ -145,7 +147,7 @@ class Lab:
         return self._once(("vectors", behavior), make)
 
     def validation_scores(self, behavior: str) -> pd.DataFrame:
-        """Scores of the validation items at every candidate layer, at -1, 0 and 1."""
+        """Scores of a behavior's validation items at every candidate layer, at -1, 0 and 1."""
         return self.score(
             f"validation-{behavior}",
             behavior,
@@ -295,14 +297,18 @@ class Lab:
         return self.frame(label, make)
 
     def frame(self, label: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """The frame of this label, made now if it isn't there."""
+        """The frame of this label; `make` is called now if it isn't there."""
         shards = self._shards("frames")
         keep = (lambda: shards.frame(_file_name(label), make)) if shards else make
         return self._once(("frame", label), keep)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Progress]:
-        """Show a step while the block runs; the block calls what it gets with (done, total)."""
+        """Show a step of this title while the block runs.
+
+        Yields:
+            what the block calls with (done, total).
+        """
         if self._steps is None:
             yield lambda done, total: None
             return

@@ -24,6 +24,10 @@ def load_behaviors(path: str | Path) -> list[Behavior]:
     Raises:
         BehaviorError: If nothing is there, nothing can be loaded, there is no behavior in it, or
             two have the same name.
+
+    Example:
+        >>> [behavior.name for behavior in load_behaviors("tea.py")]
+        ['tea']
     """
     target = Path(path).expanduser().resolve()
     if not target.exists():

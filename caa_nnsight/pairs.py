@@ -197,6 +197,12 @@ def balance_letters(
 
     Raises:
         BehaviorError: If `how` is unknown, or one letter is absent under "stratify".
+
+    Example:
+        >>> question = "Tea?\\n\\nChoices:\\n (A) Yes\\n (B) No"
+        >>> pairs = [ContrastPair(question, "(A)", "(B)")]
+        >>> [pair.positive_letter for pair in balance_letters(pairs, "both_orders")]
+        ['A', 'B']
     """
     if how not in ("stratify", "both_orders", "none"):
         raise BehaviorError(

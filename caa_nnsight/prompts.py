@@ -173,10 +173,25 @@ def encode(
 def text_prompt(
     tokenizer: PreTrainedTokenizerBase, question: str, system_prompt: str | None = None
 ) -> TextPrompt:
-    """A question to be answered freely.
+    """A question to be answered freely, as the model is asked it.
+
+    Args:
+        tokenizer: the model's; its chat template is used where it has one, else a plain format.
+        question: in plain words.
+        system_prompt: put before it.
+
+    Returns:
+        the rendered text, and its token ids.
 
     Raises:
-        PromptError: nothing is left of the question after tokenising.
+        PromptError: nothing is left of the question after tokenizing, or the chat template can't
+            render it.
+
+    Example:
+        >>> import caa_nnsight as caa
+        >>> prompt = text_prompt(caa.load("smollm2-135m").tokenizer, "Name a fruit.")
+        >>> prompt.text.endswith("assistant\\n"), len(prompt.ids)
+        (True, 34)
     """
     text = render(tokenizer, question, system_prompt)
     ids = encode(tokenizer, text)

@@ -34,6 +34,10 @@ class HubDataset:
 
     Raises:
         BehaviorError: If `revision` is no commit hash.
+
+    Example:
+        >>> str(HubDataset("org/pairs", revision="0123456789" * 4, path="tea.jsonl"))
+        'org/pairs@01234567/tea.jsonl'
     """
 
     repo: str

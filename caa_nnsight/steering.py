@@ -77,6 +77,9 @@ class Steering:
             (negative counts from its end). Every later token is steered too, generated
             ones included.
 
+    Raises:
+        SteeringError: an unknown start.
+
     Example:
         >>> import torch
         >>> both = Steering((Edit(3, torch.ones(4)), Edit(5, torch.ones(4), -2.0)))

@@ -61,6 +61,10 @@ class StudySettings(LabSettings, ModelSettings):
     Raises:
         RunError: no such experiment, or no behavior.
         SteeringError: another setting is out of range.
+
+    Example:
+        >>> StudySettings(behaviors=("refusal",), experiments=("damage",), seed=1).command()
+        'caa experiment damage refusal --seed=1'
     """
 
     behaviors: tuple[str, ...] = PAPER_BEHAVIORS
@@ -125,9 +129,21 @@ def study(
         memory_budget, api_key_file, remote_timeout: see `load`; no result depends on them.
         quiet: no progress bars.
 
+    Returns:
+        the folder, its report, and what was left out.
+
     Raises:
         CAAError: anything about the settings, the data, the model or the folder is unusable, or
             the only experiment lacks something.
+
+    Example:
+        >>> import caa_nnsight as caa
+        >>> settings = caa.StudySettings(
+        ...     behaviors=("refusal",), experiments=("layer-sweep",), model="smollm2-135m",
+        ...     layers=(12,), limit=8, held_out=2, controls=1,
+        ... )
+        >>> caa.study(settings, "runs/sweep", quiet=True).report.name
+        'report.html'
     """
     named = by_name([behavior_over(name, source=settings.source) for name in settings.behaviors])
     behaviors = list(named.values())

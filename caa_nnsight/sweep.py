@@ -80,6 +80,15 @@ def score(
             model doesn't have, or a multiplier under which its numbers overflow.
         VectorError: a layer without a vector, vectors of another hidden size, or items that
             the vectors were made from.
+
+    Example:
+        >>> import caa_nnsight as caa
+        >>> model, refusal = caa.load("smollm2-135m"), caa.get_behavior("refusal")
+        >>> split = refusal.split(generation=4, held_out=2)
+        >>> vectors = caa.extract(model, split.generation, layers=[12])
+        >>> scores = score(model, split.held_out, vectors, multipliers=[-1, 1])
+        >>> len(scores) == 2 * 2 * 2  # items, orders of their choices, multipliers
+        True
     """
     import pandas as pd
 

@@ -54,6 +54,14 @@ def score_texts(
             numbers overflow.
         PromptError: a text of fewer than two tokens.
         VectorError: a layer without a vector, or vectors of another hidden size.
+
+    Example:
+        >>> import caa_nnsight as caa
+        >>> model, refusal = caa.load("smollm2-135m"), caa.get_behavior("refusal")
+        >>> vectors = caa.extract(model, refusal.split(generation=4).generation, layers=[12])
+        >>> scores = score_texts(model, ["The sun is warm."], vectors)
+        >>> scores[["multiplier", "n_tokens"]].values.tolist()
+        [[-1.0, 4.0], [0.0, 4.0], [1.0, 4.0]]
     """
     import pandas as pd
 

@@ -158,7 +158,7 @@ class SteeringVectors:
         return {layer: float(vector.norm()) for layer, vector in self.vectors.items()}
 
     def cosine(self, other: SteeringVectors) -> dict[int, float]:
-        """Layer -> cosine similarity to another set of vectors, at the layers both have."""
+        """Layer -> cosine similarity to `other` vectors, from -1 to 1, at the layers both have."""
         import torch
 
         self._check_size(other)
@@ -302,6 +302,12 @@ class SteeringVectors:
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file: tensors `layers.<index>`, provenance as string metadata.
+
+        Args:
+            path: of the file, in a folder that exists; what is there is replaced.
+
+        Returns:
+            the path.
 
         Raises:
             VectorError: the folder doesn't exist or can't be written to.
@@ -471,8 +477,21 @@ def normalize_across(behaviors: Mapping[str, SteeringVectors]) -> dict[str, Stee
     A multiplier then means the same for each behavior; layers keep their own scale
     (section 3 of arXiv 2312.06681).
 
+    Args:
+        behaviors: vectors by the behavior's name, all at the same layers.
+
+    Returns:
+        vectors of the same directions, by the same names.
+
     Raises:
         VectorError: no behaviors, or they differ in layers or hidden size.
+
+    Example:
+        >>> import torch
+        >>> one = SteeringVectors({3: torch.tensor([3.0, 4.0])})
+        >>> both = normalize_across({"tea": one, "milk": -3.0 * one})
+        >>> both["tea"].norms(), both["milk"].norms()
+        ({3: 10.0}, {3: 10.0})
     """
     if not behaviors:
         raise VectorError("There are no vectors to normalize: give at least one behavior.")
@@ -504,6 +523,15 @@ def random_like(vectors: SteeringVectors, seed: int) -> SteeringVectors:
     Args:
         vectors: whose norms are taken, layer by layer.
         seed: the same seed gives the same directions, whichever layers are asked for.
+
+    Returns:
+        float32 vectors at the same layers.
+
+    Example:
+        >>> import torch
+        >>> vectors = SteeringVectors({3: torch.tensor([3.0, 4.0])})
+        >>> round(random_like(vectors, seed=0).norms()[3], 4)
+        5.0
     """
     import torch
 

@@ -40,6 +40,12 @@ NAMES = (
 def get_experiment(name: str) -> Experiment:
     """The experiment of this name.
 
+    Args:
+        name: one of `NAMES`.
+
+    Returns:
+        its functions: `run` takes a `Lab` and gives frames, `show` takes those and gives a section.
+
     Raises:
         KeyError: there is none; `NAMES` lists all.
 

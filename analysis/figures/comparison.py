@@ -31,10 +31,15 @@ def plot_comparison(
         ax: axes to draw on; without, those of a new figure, as high as there are runs.
         theme: the colors.
 
+    Returns:
+        The axes drawn on.
+
     Raises:
         CAAError: there is no run in it, or there are runs in different units.
 
-    >>> plot_comparison(compare_runs(["runs/small", "runs/large"]))  # doctest: +SKIP
+    >>> from caa_nnsight.analysis import compare_runs
+    >>> len(plot_comparison(compare_runs(["runs/small", "runs/large"])).get_yticklabels())
+    2
     """
     runs = comparison[comparison["kind"] == "run"]
     if runs.empty:

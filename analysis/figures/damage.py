@@ -97,6 +97,13 @@ def plot_answer_damage(
 
     Raises:
         CAAError: as `plot_damage`, or there are no answers.
+
+    >>> from caa_nnsight.analysis import damage, load_run
+    >>> answers = load_run("runs/small").generations
+    >>> settings = answers[["behavior", "vector", "layer", "multiplier"]].drop_duplicates()
+    >>> texts = settings.assign(text_index=0, n_tokens=10, logprob=-20.0)
+    >>> len(plot_answer_damage(damage(texts, answers)).figure.axes)
+    3
     """
     _check_one(frame)
     answered = frame[frame["n_answers"] > 0]

@@ -52,6 +52,11 @@ def plot_activations(
 
     Raises:
         CAAError: several behaviors, a layer that wasn't read, or no letters to take off.
+
+    >>> rows = [("matching", "A", 1.0, 0.2), ("other", "B", -1.0, -0.2)]
+    >>> points = pd.DataFrame(rows, columns=["side", "letter", "pc1", "pc2"])
+    >>> plot_activations(points.assign(behavior="tea", layer=3), layer=3).get_xlabel()
+    'First component'
     """
     _check_behavior(points, "The plot of activations")
     here = points[points["layer"] == layer]
@@ -141,6 +146,12 @@ def plot_separation(layers: pd.DataFrame, *, ax: Axes | None = None, theme: Them
 
     Raises:
         CAAError: several behaviors.
+
+    >>> measures = ["share_vector", "share_vector_low", "share_vector_high", "share_random_max"]
+    >>> layers = pd.DataFrame({"behavior": "tea", "layer": [3, 4], "picked": [False, True]})
+    >>> layers[[*measures, "auc_sides_plane", "auc_sides_within"]] = 0.75
+    >>> plot_separation(layers).get_xlabel()
+    'Layer (0 = first; dashed: 4, the steered one)'
     """
     _check_behavior(layers, "The plot of separation")
     ax = new_axes(theme) if ax is None else ax
@@ -194,6 +205,11 @@ def plot_layer_similarity(
 
     Raises:
         CAAError: several behaviors.
+
+    >>> rows = [(3, 3, 1.0), (3, 4, 0.6), (4, 3, 0.6), (4, 4, 1.0)]
+    >>> cosines = pd.DataFrame(rows, columns=["layer", "other_layer", "cosine"])
+    >>> plot_layer_similarity(cosines.assign(behavior="tea")).get_xlabel()
+    'Layer'
     """
     _check_behavior(cosines, "The plot of layers")
     table = cosines.pivot(index="layer", columns="other_layer", values="cosine")
@@ -222,6 +238,12 @@ def plot_behavior_similarity(
 
     Raises:
         CAAError: a layer without vectors.
+
+    >>> rows = [("tea", "tea", 1), ("tea", "milk", 0.3), ("milk", "tea", 0.3), ("milk", "milk", 1)]
+    >>> cosines = pd.DataFrame(rows, columns=["behavior", "other", "cosine"])
+    >>> ax = plot_behavior_similarity(cosines.assign(layer=3, picked=True), layer=3)
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['tea', 'milk']
     """
     here = cosines[cosines["picked"] if layer is None else cosines["layer"] == layer]
     if here.empty:
@@ -248,6 +270,11 @@ def plot_model_similarity(
 
     Returns:
         The axes drawn on; the band around 0 holds 95% of random directions.
+
+    >>> cosines = pd.DataFrame({"behavior": "tea", "layer": [3, 4], "cosine": [0.7, 0.8]})
+    >>> ax = plot_model_similarity(cosines.assign(width=576, picked=[False, True]))
+    >>> ax.get_xlabel()
+    'Layer (0 = first; a disc = the steered one)'
     """
     ax = new_axes(theme) if ax is None else ax
     chance = chance_cosine(int(cosines["width"].iloc[0]))

@@ -108,8 +108,16 @@ def plot_accuracy_curve(
 
     It is the share of items on which the log-odds, averaged over both orders of the choices,
     favor the matching answer, with its 95% Wilson interval as a band. A preference for a letter
-    cancels in it; free-form items have neither letters nor orders. Arguments, return and errors
-    are those of `plot_multiplier_curve`; a frame with one choice order is an error too.
+    cancels in it; free-form items have neither letters nor orders.
+
+    Args:
+        scores, layer, condition, ax, theme: see `plot_multiplier_curve`.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        CAAError: as `plot_multiplier_curve`, or the items were scored in one order of the choices.
 
     >>> from caa_nnsight.analysis import example_scores
     >>> plot_accuracy_curve(example_scores(), layer=4).get_xlabel()

@@ -123,8 +123,9 @@ def compare_runs(
         CAAError: there are fewer than two entries, one has no held-out scores at its layer, or
             the entries have no two multipliers in common.
 
-    >>> table = compare_runs(["runs/small", "runs/large"])  # doctest: +SKIP
-    >>> table.loc[table["kind"] == "difference", ["change", "change_low"]]  # doctest: +SKIP
+    >>> table = compare_runs(["runs/small", "runs/large"])
+    >>> table["kind"].tolist(), bool(table["paired"].iloc[-1])
+    (['run', 'run', 'difference'], True)
     """
     check_confidence(confidence)
     loaded = [run if isinstance(run, Run) else load_run(run) for run in runs]

@@ -122,9 +122,9 @@ def load_run(path: str | Path) -> Run:
         RunError: the folder or one of its files is missing, damaged, incomplete, or written by
             another version of the format; the sentence names the file and what to do.
 
-    >>> import caa_nnsight.analysis as analysis  # doctest: +SKIP
-    >>> run = analysis.load_run("runs/refusal-smollm2-135m-0123abcd")  # doctest: +SKIP
-    >>> analysis.summarize(run.scores)  # doctest: +SKIP
+    >>> run = load_run("runs/small")
+    >>> run.kind, run.picked_layers, list(run.frames)
+    ('run', {'refusal': 14}, ['scores', 'generations'])
     """
     kind = kind_of(path)
     if kind == "run":

@@ -25,13 +25,17 @@ class RatingCache:
     Args:
         folder: by default `judges` in the folder that CAA_CACHE names, or else in the user's cache.
             It is made when the first rating is kept.
+
+    >>> from caa_nnsight.analysis.judges import FunctionJudge
+    >>> judge = FunctionJudge(lambda prompt, answer: 5, "even")
+    >>> RatingCache("ratings").get(judge, JudgeQuestion("Is it even?", "2?", "Yes."))  # None
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self.folder = Path(folder).expanduser() if folder else _default_folder()
 
     def get(self, judge: Judge, question: JudgeQuestion) -> Rating | None:
-        """The rating that is kept for this question; None where there is none, or a damaged one."""
+        """The `judge`'s rating that is kept for this question; None for none or a damaged one."""
         if judge.identity is None:
             return None
         try:
@@ -42,7 +46,7 @@ class RatingCache:
         return None if rating.problem == "failed" else rating
 
     def put(self, judge: Judge, question: JudgeQuestion, rating: Rating) -> None:
-        """Keep a rating, unless it failed or the judge has no identity.
+        """Keep a `judge`'s rating of a `question`, unless it failed or the judge has no identity.
 
         Raises:
             CAAError: the folder can't be written.

@@ -36,7 +36,7 @@ class FunctionJudge(Judge):
         return None
 
     def rate(self, questions: Sequence[JudgeQuestion]) -> list[Rating]:
-        """Call the function for each question.
+        """Call the function for each of the `questions`.
 
         Raises:
             CAAError: the function gave something that is no number, such as True.

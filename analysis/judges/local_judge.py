@@ -56,7 +56,7 @@ class LocalJudge(Judge):
         return f"{self.name} {self._max_new_tokens} {sorted(self._settings.items())}"
 
     def rate(self, questions: Sequence[JudgeQuestion]) -> list[Rating]:
-        """Ask the model each question; one that is too long for it has failed."""
+        """Ask the model each of the `questions`; one that is too long for it has failed."""
         from caa_nnsight import text_prompt
 
         model = self._model

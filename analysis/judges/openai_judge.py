@@ -115,7 +115,7 @@ class OpenAIJudge(Judge):
         return Usage(self._requests, self._tokens_in, self._tokens_out, cost)
 
     def rate(self, questions: Sequence[JudgeQuestion]) -> list[Rating]:
-        """Ask the endpoint each question, several at once.
+        """Ask the endpoint each of the `questions`, several at once.
 
         What still fails after its retries is a rating "failed". After 16 such in a row, the
         endpoint is taken for dead and not asked again.

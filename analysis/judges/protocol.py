@@ -24,6 +24,9 @@ class JudgeQuestion:
         rubric: what the numbers from 0 to 10 mean, such as `Behavior.judge_rubric`.
         prompt: what was asked, without a chat template.
         answer: what was answered.
+
+    >>> JudgeQuestion("10 if it is polite.", "Where is it?", "Over there, please.").answer
+    'Over there, please.'
     """
 
     rubric: str
@@ -97,7 +100,7 @@ class Judge(ABC):
 
     @abstractmethod
     def rate(self, questions: Sequence[JudgeQuestion]) -> list[Rating]:
-        """Rate every question, in their order.
+        """Rate all `questions`, in their order.
 
         Raises:
             CAAError: the judge can't work at all, whatever the question.

@@ -26,5 +26,8 @@ def write_report(folder: str | Path) -> Path:
 
     Raises:
         RunError: a file is missing, damaged, incomplete or of another run, or can't be written.
+
+    >>> write_report("runs/small").name
+    'report.html'
     """
     return _WRITERS[kind_of(folder)](folder)

@@ -45,6 +45,9 @@ def write_comparison(runs: Iterable[str | Path | Run], path: str | Path) -> Path
     Raises:
         RunError: a folder can't be read, or the page can't be written.
         CAAError: the runs can't be compared, see `compare_runs`.
+
+    >>> write_comparison(["runs/small", "runs/large"], "comparison.html").name
+    'comparison.html'
     """
     loaded = [run if isinstance(run, Run) else load_run(run) for run in runs]
     table = compare_runs(loaded)

@@ -36,6 +36,9 @@ def warnings_for(scores: pd.DataFrame) -> list[str]:
     have no letters, orders or mass to warn of. On the validation rows: a largest change at the
     first or last layer scored.
 
+    Args:
+        scores: a score frame.
+
     Raises:
         CAAError: the frame is not a usable score frame.
 

@@ -29,9 +29,12 @@ LARGE_SHARE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a run shows: `verdict` for the eye, `headline` and `points` to read.
+    """What a run shows.
 
-    `verdict` is "yes", "partly", "no", "backward" or "unknown".
+    Attributes:
+        verdict: "yes", "partly", "no", "backward" or "unknown".
+        headline: the verdict as a sentence.
+        points: sentences with the figures behind it.
     """
 
     verdict: str
@@ -60,6 +63,11 @@ def conclude(scores: pd.DataFrame, layer: int, *, seed: int = 0) -> Finding:
 
     Raises:
         CAAError: no held-out rows of the behavior's vector at `layer`, or one multiplier only.
+
+    >>> from caa_nnsight.analysis import example_scores
+    >>> scores = example_scores(layers=[4], slope=0.8, n_items=40, n_random=4)
+    >>> conclude(scores, layer=4).verdict
+    'yes'
     """
     tidy = check_scores(scores)
     tidy = tidy[(tidy["split"] == "held_out") & (tidy["layer"] == layer)]

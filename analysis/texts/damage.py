@@ -23,6 +23,9 @@ class Limits:
         repetition: rise in the share of repeated word 4-grams of answers over the unsteered ones.
         drift: share of answers in another language than the unsteered ones.
         empty: rise in the share of answers without any words over the unsteered ones.
+
+    >>> Limits(ratio=1.5).repetition
+    0.1
     """
 
     ratio: float = 1.1

@@ -102,8 +102,8 @@ def load(
         ModelError: saying what is wrong and what to do.
         RemoteError: the server can't be reached, refuses the key, or can't run the model.
 
-    >>> model = load("smollm2-135m")  # doctest: +SKIP
-    >>> model.num_layers, model.hidden_size  # doctest: +SKIP
+    >>> model = load("smollm2-135m")
+    >>> model.num_layers, model.hidden_size
     (30, 576)
     """
     name = os.fspath(name)

@@ -53,6 +53,16 @@ class Model:
         memory_budget: GiB that one pass may take besides the weights, None for a share of what is
             free.
         remote: what stands behind a model on an NDIF server, None for a model in this process.
+
+    Raises:
+        ModelError: no decoder layers were found, the tokenizer doesn't fit the model, or the budget
+            is no number of GiB above 0.
+
+    Example:
+        >>> from caa_nnsight import load
+        >>> model = load("smollm2-135m")
+        >>> model.layers_path, model.num_layers
+        ('model.layers', 30)
     """
 
     def __init__(
@@ -95,6 +105,12 @@ class Model:
 
         The module itself is taken, not a copy: it is put into evaluation mode and its parameters
         lose their gradients; the tokenizer gets a padding token if it has none.
+
+        Args:
+            module: a causal language model of transformers, on its device and in its dtype.
+            tokenizer: the model's.
+            name: what frames and errors call it; its class by default.
+            layers_path, memory_budget: see `load`.
 
         Raises:
             ModelError: no decoder layers were found, the tokenizer does not fit the model, or the

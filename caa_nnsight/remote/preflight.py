@@ -57,6 +57,14 @@ def preflight(
         settings: the server and the key.
         repo_id: the model's id on the Hugging Face Hub; None leaves the model out.
         revision: its revision; None is the main one.
+
+    Returns:
+        every check in order, as far as they got; `raise_for_failure` raises the first that failed.
+
+    Example:
+        >>> found = preflight(RemoteSettings("http://127.0.0.1:9"))
+        >>> found.checks[0].name, found.checks[0].state
+        ('server', 'failed')
     """
     with NdifClient(settings) as client:
         reached = _checked("server", lambda: _server(client, settings))

@@ -72,9 +72,9 @@ class Tracer:
         model: a loaded model.
 
     Example:
-        >>> from caa_nnsight import load  # doctest: +SKIP
-        >>> tracer = load("smollm2-135m").tracer  # doctest: +SKIP
-        >>> tracer.capture([[1, 2, 3]], layers=[4], positions=[[-1]]).shape  # doctest: +SKIP
+        >>> from caa_nnsight import load
+        >>> tracer = load("smollm2-135m").tracer
+        >>> tracer.capture([[1, 2, 3]], layers=[4], positions=[[-1]]).shape
         torch.Size([1, 1, 1, 576])
     """
 
@@ -167,6 +167,11 @@ class Tracer:
         """`capture`, a pass at a time, so that memory doesn't grow with the sequences.
 
         Behind NDIF, a request brings as many passes at once as `ANSWER_BYTES` hold.
+
+        Args:
+            sequences, layers, positions, steering, prompt_lengths: see `capture`; the sequences may
+                have different numbers of positions.
+            token_budget, progress: see `capture`.
 
         Yields:
             keys `(sequence, read)` and float32 `[keys, layers, hidden]`.
@@ -504,7 +509,15 @@ class Tracer:
         steerings: Sequence[Steering] = (NO_STEERING,),
         **settings: Any,
     ) -> list[list[str]]:
-        """`generate_ids`, decoded without special tokens; same arguments."""
+        """`generate_ids`, decoded without special tokens.
+
+        Args:
+            prompts, steerings: see `generate_ids`.
+            settings: its further arguments.
+
+        Returns:
+            texts by prompt and steering.
+        """
         decode = self._model.tokenizer.decode
         return [
             [decode(ids, skip_special_tokens=True) for ids in row]

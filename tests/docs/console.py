@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import Block, blocks, run_python
+from tests.docs.shell import lines, run
 from tests.plugins.environment import Environment
 
 # What makes a command quick, or saves it the way to the package index: its beginning, and what is
@@ -58,18 +59,34 @@ def has_commands(page: Path) -> bool:
     return any(block.language == "console" for block in blocks(page))
 
 
-def run_page(page: Path, folder: Path, environment: Environment | None) -> None:
+def run_page(
+    page: Path,
+    folder: Path,
+    environment: Environment | None = None,
+    *,
+    shell: bool = False,
+    having: str = "",
+) -> None:
     """Do all that a page shows, in a folder that is the working directory.
 
     Args:
         page: whose blocks.
         folder: where its files are written; `{folder}/model` is taken for `caa run`.
         environment: runs the commands; None for a page without any.
+        shell: run the `caa` commands of its shell blocks too, see `shell.run`.
+        having: run the blocks that need this, too; others that need something are only compiled.
     """
     namespace = {"__name__": f"page_{page.stem}"}
     here = folder
     for block in blocks(page):
-        if block.file:
+        if block.needs not in ("", having):
+            if block.language == "python":
+                compile(block.text, f"{page.name}:{block.line}", "exec")
+        elif block.language == "sh":
+            for words in lines(block) if shell else ():
+                if words[0] == "caa":
+                    run(words, folder)
+        elif block.file:
             path = folder / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")

@@ -10,10 +10,16 @@ from tests.packaging.project import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
+for _folder in ("api", "guides"):
+    PAGES += sorted((ROOT / "docs" / _folder).glob("*.md"))
 
-# A code block with a caption is a file that the reader is to write, of that name.
+# A code block with a caption is a file that the reader is to write, of that name. A comment before
+# a block says what it needs that isn't everywhere: a GPU, NDIF, the Hub.
 _FENCE = re.compile(
-    r"^```(?:\{code-block\} )?(\S*)\n(?::caption: (\S+)\n)?(.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:^<!-- needs: (?P<needs>[^\n]+) -->\n)?"
+    r"^```(?:\{code-block\} )?(?P<language>\S*)[^\n]*\n"
+    r"(?::caption: (?P<file>\S+)\n)?(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 
 
@@ -21,19 +27,26 @@ _FENCE = re.compile(
 class Block:
     """A fenced block: its language, its text, and the line of the page where the text begins.
 
-    `file` is where a reader is to write it, or empty.
+    `file` is where a reader is to write it, or empty; `needs` what it can't do without, or empty.
     """
 
     language: str
     text: str
     line: int
     file: str = ""
+    needs: str = ""
 
 
 def blocks(page: Path) -> list[Block]:
     text = page.read_text("utf-8")
     return [
-        Block(match[1], match[3], text[: match.start(3)].count("\n") + 1, match[2] or "")
+        Block(
+            match["language"],
+            match["text"],
+            text[: match.start("text")].count("\n") + 1,
+            match["file"] or "",
+            match["needs"] or "",
+        )
         for match in _FENCE.finditer(text)
     ]
 

@@ -64,7 +64,7 @@ def test_common_options_are_those_of_more_than_one_command():
         assert len(holders) > 1, f"{option}: {holders}"
 
 
-@pytest.mark.parametrize("group", ["behaviors", "remote"])
+@pytest.mark.parametrize("group", ["behaviors", "push", "remote"])
 def test_every_subcommand_of_a_group_is_named(group):
     for name in typer.main.get_command(app).commands[group].commands:
         assert f"caa {group} {name}" in SECTIONS[f"caa {group}"]

@@ -7,22 +7,23 @@ from importlib import import_module
 
 import pytest
 
+import caa_nnsight.models
 from caa_nnsight import errors, registry
 from caa_nnsight.analysis import effect, example_scores, summarize
 from caa_nnsight.frames import GENERATION_COLUMNS, SCORE_COLUMNS
+from tests.cli.calling import caa
 from tests.cli.places import save_model
 from tests.docs.console import has_commands, run_page
-from tests.docs.pages import PAGES, code_spans, python_blocks, sections, table_rows
+from tests.docs.pages import PAGES, blocks, code_spans, python_blocks, sections, table_rows
+from tests.docs.shell import check, lines, run
 from tests.packaging.project import ROOT, modules_on_disk
 from tests.plugins.environment import copy_example, make_environment
 
 DOCS = ROOT / "docs"
-# Shown to run where its server is, in tests/ndif.
-NEEDS_SERVER = "remote"
 
 
 def with_code() -> list:
-    pages = [page for page in PAGES if page.parent == DOCS and page.stem != NEEDS_SERVER]
+    pages = [page for page in PAGES if DOCS in page.parents]
     return [
         pytest.param(page, id=page.stem, marks=marks_of(page))
         for page in pages
@@ -31,8 +32,13 @@ def with_code() -> list:
 
 
 def marks_of(page) -> list:
-    weights = any("load(" in block.text for block in python_blocks(page))
-    return [pytest.mark.weights] * weights + [pytest.mark.slow] * has_commands(page)
+    code = "".join(block.text for block in python_blocks(page))
+    # What reads a finished run comes after the commands that make it.
+    slow = has_commands(page) or READS_RUN in code
+    return [pytest.mark.weights] * ("load(" in code) + [pytest.mark.slow] * slow
+
+
+READS_RUN = 'load_run("'
 
 
 @pytest.mark.parametrize("page", with_code())
@@ -45,7 +51,96 @@ def test_what_a_page_shows_runs(page, tmp_path, monkeypatch):
         environment = make_environment(tmp_path / "environment", checkout=True)
         save_model(tmp_path / "model")
         copy_example(tmp_path / "docs" / "example-plugin")
-    run_page(page, tmp_path, environment)
+    shell = any(READS_RUN in block.text for block in python_blocks(page))
+    if shell:
+        lay_out_for_commands(tmp_path)
+    run_page(page, tmp_path, environment, shell=shell)
+
+
+def with_runnable_commands() -> list:
+    return [
+        pytest.param(page, id=page.stem)
+        for page in PAGES
+        if any(
+            words[0] == "caa"
+            for block in blocks(page)
+            if block.language == "sh" and not block.needs
+            for words in lines(block)
+        )
+        and not any(READS_RUN in block.text for block in python_blocks(page))
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", with_runnable_commands())
+def test_the_commands_of_a_page_run(page, tmp_path):
+    lay_out_for_commands(tmp_path)
+    for block in blocks(page):
+        for words in lines(block) if block.language == "sh" and not block.needs else ():
+            if words[0] == "caa":
+                run(words, tmp_path)
+
+
+def lay_out_for_commands(folder) -> None:
+    save_model(folder / "model")
+    (folder / "texts.txt").write_text("The sun is warm.\nIt rains.\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_can_be_right(page):
+    for block in blocks(page):
+        for words in lines(block) if block.language == "sh" else ():
+            check(words)
+
+
+class ModelWantedError(Exception):
+    pass
+
+
+def test_settings_of_commands_are_accepted_up_to_the_model(tmp_path, monkeypatch):
+    def load(*names, **settings):
+        raise ModelWantedError
+
+    monkeypatch.setattr(caa_nnsight.models, "load", load)
+    for page, words in with_settings():
+        try:
+            outcome = caa(*words[1:], folder=tmp_path)
+        except ModelWantedError:
+            continue
+        raise AssertionError(f"{page.name}: {' '.join(words)}\n{outcome.err}")
+
+
+def with_settings() -> list:
+    return [
+        (page, words)
+        for page in PAGES
+        for block in blocks(page)
+        if block.language == "sh" and block.needs in ("", "a GPU")
+        for words in lines(block)
+        if words[0] == "caa" and words[1] in ("run", "experiment", "reproduce", "extract")
+        if "list" not in words and "--source" not in words
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_is_found_and_of_a_kind_that_is_checked(page):
+    found = blocks(page)
+    fences = re.findall(r"^```", page.read_text("utf-8"), re.MULTILINE)
+    assert len(fences) == 2 * len(found)
+    code = {block.language for block in found if not block.language.startswith("{")}
+    assert code <= {"python", "sh", "console", "json", "toml", "text"}
+    assert {block.needs for block in found} <= NEEDS
+
+
+NEEDS = {
+    "",
+    "a GPU",
+    "NDIF",
+    "the Hub",
+    "the paper's data",
+    "an endpoint",
+    "a second run",
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -75,14 +170,36 @@ PUBLIC = {
 }
 
 
+API = [DOCS / "api.md", *sorted((DOCS / "api").glob("*.md"))]
+ENTRY = re.compile(
+    r"^\.\. (?:autofunction|autoclass|autoexception|data):: (\w+)\n((?: +.*\n)*)", re.MULTILINE
+)
+
+
+def entries(package: str) -> list[tuple[str, str]]:
+    """Names with their options; each page says of which package its names are."""
+    found = []
+    for page in API:
+        text = page.read_text("utf-8")
+        (module,) = re.findall(r"^\.\. currentmodule:: ([\w.]+)$", text, re.MULTILINE)
+        found += ENTRY.findall(text) if module == package else []
+    return found
+
+
 @pytest.mark.parametrize("package", PUBLIC)
-def test_the_api_page_covers_every_public_name_and_no_other(package):
-    page = (DOCS / "api.md").read_text("utf-8")
-    _, *parts = re.split(r"^\.\. currentmodule:: ([\w.]+)$", page, flags=re.MULTILINE)
-    documented = dict(zip(parts[::2], parts[1::2], strict=True))
-    entry = r"^\.\. (?:autofunction|autoclass|autoexception|data):: (\w+)"
-    found = re.findall(entry, documented[package], re.MULTILINE)
-    assert sorted(found) == sorted(PUBLIC[package].__all__)
+def test_the_api_pages_cover_every_public_name_once_and_no_other(package):
+    assert sorted(name for name, _ in entries(package)) == sorted(PUBLIC[package].__all__)
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_the_api_pages_show_the_members_of_every_class(package):
+    classes = [
+        name
+        for name in PUBLIC[package].__all__
+        if isinstance(getattr(PUBLIC[package], name), type) and not name.endswith("Error")
+    ]
+    options = dict(entries(package))
+    assert [name for name in classes if ":members:" not in options[name]] == []
 
 
 def columns(title: str) -> list[str]:

@@ -73,5 +73,5 @@ def test_a_finished_run_asks_the_server_for_no_work(runs):
 
 def test_what_the_page_on_remote_models_shows_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    run_page(ROOT / "docs" / "remote.md", tmp_path, None)
+    run_page(ROOT / "docs" / "remote.md", tmp_path, having="NDIF")
     assert "requests to the server" in capsys.readouterr().out

@@ -23,11 +23,14 @@ BUILD = "import setuptools.build_meta as b, sys; getattr(b, 'build_' + sys.argv[
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    """A folder with the source archive, and the wheel built from that archive's content."""
+    """A folder with the source archive, and the wheel built from that archive's content.
+
+    Beside it, in `direct/`, the wheel that is built from the checkout itself.
+    """
     work = tmp_path_factory.mktemp("build")
     checkout, out = work / "checkout", work / "out"
     shutil.copytree(ROOT, checkout, ignore=NOT_IN_SOURCES)
-    for hidden in (".gitignore", ".ci"):
+    for hidden in (".gitignore", ".ci", ".github"):
         source = ROOT / hidden
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, checkout / hidden)
@@ -36,6 +39,8 @@ def built(tmp_path_factory) -> Path:
     with tarfile.open(out / f"{NAME}.tar.gz") as archive:
         archive.extractall(work, filter="data")
     build("wheel", work / NAME, out)
+    (work / "direct").mkdir()
+    build("wheel", checkout, work / "direct")
     return out
 
 
@@ -54,6 +59,11 @@ def build(kind: str, folder: Path, out: Path) -> None:
 def wheel_names(built) -> set[str]:
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as archive:
         return set(archive.namelist())
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def installed_path(package: str, name: str) -> str:
@@ -123,11 +133,26 @@ def test_the_source_archive_holds_what_a_developer_needs(built):
     with tarfile.open(built / f"{NAME}.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", ".ci/run"}
+    wanted |= {"SECURITY.md", "CITATION.cff", ".github/PULL_REQUEST_TEMPLATE.md"}
     wanted |= {"constraints.txt", "pyproject.toml", "docs/conf.py", "docs/index.md"}
+    wanted |= {"docs/notebooks/method.ipynb", "tests/notebooks/executing.py"}
     wanted |= {"tests/conftest.py", "tests/packaging/test_distributions.py"}
     wanted |= {file.relative_to(ROOT).as_posix() for file in modules_on_disk().values()}
     wanted |= {file.relative_to(ROOT).as_posix() for file in (ROOT / "behaviors").rglob("*.jsonl")}
     assert wanted - names == set()
+
+
+def test_the_source_archive_builds_the_wheel_that_the_checkout_builds(built):
+    (from_archive,) = built.glob("*.whl")
+    from_checkout = built.parent / "direct" / from_archive.name
+    # RECORD is among them, with the hash of every file.
+    assert contents(from_archive) == contents(from_checkout)
+
+
+def test_the_source_archive_holds_nothing_that_was_built(built):
+    with tarfile.open(built / f"{NAME}.tar.gz") as archive:
+        parts = {part for name in archive.getnames() for part in Path(name).parts}
+    assert parts & {"__pycache__", "_build", "build", "dist", "runs", ".venv", ".git"} == set()
 
 
 def test_the_installed_wheel_works_in_an_empty_folder_and_in_a_checkout(built, tmp_path):

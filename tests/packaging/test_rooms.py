@@ -10,7 +10,14 @@ from tests.packaging.project import imports, modules_on_disk
 MODULES = modules_on_disk()
 OUTER = ("caa_nnsight.behaviors", "caa_nnsight.analysis")
 # These sit on top of all rooms.
-ON_TOP = ("caa_nnsight.cli", "caa_nnsight.experiment", "caa_nnsight.lab", "caa_nnsight.studies")
+ON_TOP = (
+    "caa_nnsight.card_figures",
+    "caa_nnsight.cli",
+    "caa_nnsight.experiment",
+    "caa_nnsight.lab",
+    "caa_nnsight.play",
+    "caa_nnsight.studies",
+)
 # What the outer rooms may use of the core, beside the names that `caa_nnsight` itself exports.
 OPEN_TO_OUTER = {
     "caa_nnsight.behaviors": (),

@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from caa_nnsight.cli import behaviors, pieces, remote, run, study
+from caa_nnsight.cli import behaviors, pieces, play, push, remote, run, study, vectors
 from caa_nnsight.errors import CAAError
 
 app = typer.Typer(
@@ -27,8 +27,11 @@ app.command("score")(pieces.score)
 app.command("generate")(pieces.generate)
 app.command("report")(pieces.report)
 app.command("compare")(pieces.compare)
+app.command("play")(play.play)
 app.add_typer(behaviors.app, name="behaviors")
+app.add_typer(vectors.app, name="vectors")
 app.add_typer(remote.app, name="remote")
+app.add_typer(push.app, name="push")
 
 
 def _version(show: bool) -> None:

@@ -64,7 +64,8 @@ def parse_multipliers(text: str) -> tuple[float, ...]:
 
 
 BehaviorArgument = Annotated[
-    str, typer.Argument(help="A behavior's name, or a file or folder that holds one.")
+    str,
+    typer.Argument(help="A behavior's name, a file or folder that holds one, or hf:OWNER/NAME."),
 ]
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="Alias, Hub id, folder or GGUF file.")

@@ -11,7 +11,9 @@ from caa_nnsight.cli import options as opt
 from caa_nnsight.errors import BehaviorError, RunError, SteeringError
 from caa_nnsight.settings import load_in_step
 
-VectorsArgument = Annotated[Path, typer.Argument(help="A vector file that `caa extract` wrote.")]
+VectorsArgument = Annotated[
+    Path, typer.Argument(help="A vector file that `caa extract` wrote, or hf:OWNER/NAME.")
+]
 # The same split for `extract` and `score`, so that nothing is tested on what made the vector.
 HeldOutOption = Annotated[
     int | None, typer.Option(help="Number of held-out items, all by default.")

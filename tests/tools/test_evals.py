@@ -61,6 +61,6 @@ def test_a_task_of_lm_eval_runs_steered_and_at_zero_as_its_own_model(tool_python
         for line in done.stdout.splitlines()
         if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) > 3
     }
-    assert rows["+0"][-2] == f"0 of {len(QUESTIONS)}"
-    assert rows["-4"][-2] == rows["+4"][-2] == f"{len(QUESTIONS)} of {len(QUESTIONS)}"
+    assert rows["+0"][-1] == f"0 of {len(QUESTIONS)}"
+    assert rows["-4"][-1] == rows["+4"][-1] == f"{len(QUESTIONS)} of {len(QUESTIONS)}"
     assert rows["+0"][1] == rows["the tool's own `hf`"][1]

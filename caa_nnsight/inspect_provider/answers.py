@@ -1,0 +1,104 @@
+"""From tokens to what Inspect takes: text, why it ended, log-probabilities."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from inspect_ai.model import (
+    ChatCompletionChoice,
+    ChatMessageAssistant,
+    Logprob,
+    Logprobs,
+    StopReason,
+    TopLogprob,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+    from caa_nnsight.inspect_provider.batches import Written
+    from caa_nnsight.inspect_provider.wishes import Wishes
+
+
+def choice_of(
+    tokenizer: PreTrainedTokenizerBase,
+    written: Written,
+    wishes: Wishes,
+    room: int,
+    model_name: str,
+) -> ChatCompletionChoice:
+    """One answer as Inspect takes it.
+
+    Args:
+        tokenizer: The model's.
+        written: Its tokens.
+        wishes: What was asked for.
+        room: How many tokens it could get at most, given how many the model can hold.
+        model_name: The name to sign with.
+
+    Returns:
+        The answer up to the first stop sequence, if there is one, and why it ended.
+    """
+    text, count, stopped = until_stop(tokenizer, written.ids, wishes.stops)
+    full = len(written.ids) == room
+    reason: StopReason = "stop"
+    if full and not stopped:
+        reason = "max_tokens" if room == wishes.max_tokens else "model_length"
+    logprobs = None
+    if written.logprobs is not None:
+        content = _logprobs(
+            tokenizer, written.ids[:count], written.logprobs, wishes.top_logprobs or 0
+        )
+        logprobs = Logprobs(content=content)
+    return ChatCompletionChoice(
+        message=ChatMessageAssistant(content=text, model=model_name, source="generate"),
+        stop_reason=reason,
+        logprobs=logprobs,
+    )
+
+
+def until_stop(
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], stops: Sequence[str]
+) -> tuple[str, int, bool]:
+    """Text up to the first stop sequence, the tokens up to its end, and whether there was one."""
+
+    def decoded(count: int) -> str:
+        return tokenizer.decode(ids[:count], skip_special_tokens=True)
+
+    def holds_stop(count: int) -> bool:
+        return any(stop in decoded(count) for stop in stops)
+
+    text = decoded(len(ids))
+    found = [text.index(stop) for stop in stops if stop in text]
+    if not found:
+        return text, len(ids), False
+    count = bisect_left(range(len(ids) + 1), True, key=holds_stop)
+    return text[: min(found)], count, True
+
+
+def _logprobs(
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], logprobs: torch.Tensor, top: int
+) -> list[Logprob]:
+    found = []
+    for token, row in zip(ids, logprobs, strict=False):
+        values, tokens = row.topk(min(top, len(row)))
+        likeliest = [
+            TopLogprob(**_token(tokenizer, other), logprob=value)
+            for value, other in zip(values.tolist(), tokens.tolist(), strict=True)
+        ]
+        found.append(
+            Logprob(
+                **_token(tokenizer, token),
+                logprob=float(row[token]),
+                top_logprobs=likeliest or None,
+            )
+        )
+    return found
+
+
+def _token(tokenizer: PreTrainedTokenizerBase, token: int) -> dict:
+    text = tokenizer.decode([token])
+    return {"token": text, "bytes": list(text.encode())}

@@ -1,0 +1,237 @@
+"""The model provider itself: what Inspect makes for `--model caa/...` and asks for answers."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from inspect_ai.model import (
+    ChatMessage,
+    GenerateConfig,
+    ModelAPI,
+    ModelCall,
+    ModelOutput,
+    ModelUsage,
+)
+from inspect_ai.tool import ToolChoice, ToolInfo
+
+from caa_nnsight.errors import CAAError, ModelError, SteeringError
+from caa_nnsight.inspect_provider.answers import choice_of, until_stop
+from caa_nnsight.inspect_provider.arguments import Arguments, read_arguments
+from caa_nnsight.inspect_provider.batches import Request, written
+from caa_nnsight.inspect_provider.messages import conversation_prompt
+from caa_nnsight.inspect_provider.wishes import MAX_TOKENS, read_config
+from caa_nnsight.steering import NO_STEERING, Steering
+
+if TYPE_CHECKING:
+    from caa_nnsight.models import Model
+    from caa_nnsight.vectors import SteeringVectors
+
+# The key with which Inspect makes a model only to ask for its name.
+NAME_ONLY = "__model_info_lookup__"
+
+_loaded: WeakValueDictionary[tuple, Model] = WeakValueDictionary()
+_loading = Lock()
+
+
+class SteeredModel(ModelAPI):
+    """A model of `caa_nnsight.load` under steering vectors, or unsteered where none are given.
+
+    Args:
+        model_name: what stands behind `caa/`: an alias, a Hub id, a folder or a GGUF file.
+        base_url: the address of an NDIF server, the same as the argument `host`.
+        api_key: none is taken; a server's key comes from NDIF_API_KEY or a file.
+        config: Inspect's settings for all requests.
+        model_args: see `Arguments`.
+
+    Raises:
+        PrerequisiteError: of Inspect, with the sentence of the `CAAError` that stands behind it;
+            Inspect prints it without a traceback.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        config: GenerateConfig = GenerateConfig(),  # noqa: B008  # it is never changed
+        **model_args: Any,
+    ) -> None:
+        super().__init__(model_name=model_name, base_url=base_url, config=config)
+        self._model: Model | None = None
+        if api_key == NAME_ONLY:
+            return
+        try:
+            self._arguments = _read(base_url, api_key, model_args)
+            self._model = _model(model_name, self._arguments)
+            self._steering = _steering(self._arguments, self._model)
+        except CAAError as error:
+            raise _without_traceback(error) from error
+
+    async def generate(
+        self,
+        input: list[ChatMessage],
+        tools: list[ToolInfo],
+        tool_choice: ToolChoice,
+        config: GenerateConfig,
+    ) -> tuple[ModelOutput, ModelCall]:
+        """Answer one conversation.
+
+        Args:
+            input: The messages.
+            tools: Must be empty.
+            tool_choice: Has no meaning without tools.
+            config: How to write; see `read_config`.
+
+        Returns:
+            The answers, and for Inspect's log the prompt as the model got it, with the steering.
+
+        Raises:
+            ModelError: If the task gives tools, or the model is closed.
+            PromptError: If the messages are no conversation in text.
+            SteeringError: If a setting can't be kept.
+        """
+        if tools:
+            names = ", ".join(tool.name for tool in tools)
+            raise ModelError(
+                f"caa models answer in text, and this task gives them tools ({names}): choose a "
+                "task without tools."
+            )
+        if self._model is None:
+            raise ModelError(f"The model {self.model_name} is closed: get it anew.")
+        wishes = read_config(config)
+        tokenizer = self._model.tokenizer
+        prompt = conversation_prompt(tokenizer, input)
+        room = min(wishes.max_tokens, _positions(self._model) - prompt.prompt_length)
+        if room < 1:
+            return self._too_long(prompt.prompt_length, prompt.text)
+        started = time.monotonic()
+        request = Request(
+            self._model.tracer,
+            prompt,
+            self._steering,
+            max_new_tokens=room,
+            temperature=wishes.temperature,
+            top_p=wishes.top_p,
+            seed=wishes.seed,
+            count=wishes.choices,
+            logprobs=wishes.top_logprobs is not None,
+            batch_size=self._arguments.batch_size,
+        )
+        answers = await written(request)
+        name = f"caa/{self.model_name}"
+        choices = [choice_of(tokenizer, each, wishes, room, name) for each in answers]
+        count = sum(until_stop(tokenizer, each.ids, wishes.stops)[1] for each in answers)
+        usage = ModelUsage(
+            input_tokens=prompt.prompt_length,
+            output_tokens=count,
+            total_tokens=prompt.prompt_length + count,
+        )
+        seconds = time.monotonic() - started
+        output = ModelOutput(model=name, choices=choices, usage=usage, time=seconds)
+        return output, self._call(prompt.text, [each.message.text for each in choices], seconds)
+
+    def max_tokens(self) -> int:
+        """Tokens of an answer where nothing else is set; the same as of Inspect's `hf` models."""
+        return MAX_TOKENS
+
+    def max_connections(self) -> int:
+        """Requests at a time: as many as pass through the model together."""
+        return self._arguments.batch_size
+
+    def collapse_user_messages(self) -> bool:
+        """Chat templates want user and assistant by turns."""
+        return True
+
+    def collapse_assistant_messages(self) -> bool:
+        """Chat templates want user and assistant by turns."""
+        return True
+
+    async def tokenize(self, text: str) -> list[int]:
+        """Token ids of a text, by the model's own tokenizer."""
+        if self._model is None:
+            raise ModelError(f"The model {self.model_name} is closed: get it anew.")
+        return self._model.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    async def count_text_tokens(self, text: str) -> int:
+        """Number of tokens of a text, by the model's own tokenizer."""
+        return len(await self.tokenize(text))
+
+    def close(self) -> None:
+        """Let go of the model; its memory is free when no other provider uses it."""
+        self._model = None
+
+    def _too_long(self, length: int, text: str) -> tuple[ModelOutput, ModelCall]:
+        output = ModelOutput.from_content(
+            f"caa/{self.model_name}",
+            "",
+            stop_reason="model_length",
+            error=f"The prompt has {length} tokens, more than this model can read.",
+        )
+        output.usage = ModelUsage(input_tokens=length, total_tokens=length)
+        return output, self._call(text, [], 0.0)
+
+    def _call(self, prompt: str, texts: list[str], seconds: float) -> ModelCall:
+        edits = [
+            {"layer": edit.layer, "multiplier": edit.multiplier, "norm": float(edit.vector.norm())}
+            for edit in self._steering.edits
+        ]
+        request = {"prompt": prompt, "steering": edits, "start": self._steering.start}
+        return ModelCall.create(request=request, response={"texts": texts}, time=seconds)
+
+
+def _read(base_url: str | None, api_key: str | None, given: dict[str, Any]) -> Arguments:
+    if api_key:
+        raise ModelError(
+            "caa models take no key as an argument, for arguments are written into logs: set "
+            "NDIF_API_KEY, or name a file with -M api_key_file=FILE."
+        )
+    return read_arguments(given | ({"host": base_url} if base_url else {}))
+
+
+def _model(name: str, arguments: Arguments) -> Model:
+    """Load a model, or take the one that another provider of this process has loaded so."""
+    from caa_nnsight.models import load
+
+    key = (name, tuple(sorted(arguments.loading.items())))
+    with _loading:
+        model = _loaded.get(key)
+        if model is None:
+            model = _loaded[key] = load(name, **arguments.loading)
+        return model
+
+
+def _steering(arguments: Arguments, model: Model) -> Steering:
+    if arguments.vectors is None:
+        return NO_STEERING
+    vectors = _vectors(arguments.vectors, model)
+    if arguments.layers is None and len(vectors) > 1:
+        raise SteeringError(
+            f"{arguments.vectors} holds vectors of {len(vectors)} layers, and to steer all at once "
+            "is seldom meant: say which, as in -M layers=14."
+        )
+    # As in caa_nnsight.generate, 0 is the plain model.
+    if not arguments.multiplier:
+        return NO_STEERING
+    return vectors.steering(arguments.multiplier, layers=arguments.layers, start=arguments.start)
+
+
+def _vectors(path: str, model: Model) -> SteeringVectors:
+    from caa_nnsight.vectors import SteeringVectors
+
+    return SteeringVectors.load(path, model=model)
+
+
+def _positions(model: Model) -> int:
+    """How many tokens the model can hold, prompt and answer."""
+    config = model.module.config.get_text_config()
+    return getattr(config, "max_position_embeddings", None) or 2**31
+
+
+def _without_traceback(error: CAAError) -> Exception:
+    from inspect_ai._util.error import PrerequisiteError
+    from rich.markup import escape
+
+    return PrerequisiteError(escape(str(error)))

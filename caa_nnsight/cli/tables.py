@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def print_frame(title: str, frame: pd.DataFrame) -> None:
         )
     for row in frame.itertuples(index=False):
         # Texts of models and files are shown as they are, never read as markup.
-        cells = (f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row)
+        cells = (_number(cell) if isinstance(cell, float) else str(cell) for cell in row)
         table.add_row(*(Text(cell) for cell in cells))
     Console().print(table)
 
@@ -73,7 +74,15 @@ def print_scores(scores: pd.DataFrame) -> None:
 
 
 def _interval(low: pd.Series, high: pd.Series, between: str) -> list[str]:
-    return [f"{one:.3f}{between}{other:.3f}" for one, other in zip(low, high, strict=True)]
+    """Bounds in a cell; a single control vector, for one, has none."""
+    return [
+        "n/a" if math.isnan(one) else f"{one:.3f}{between}{other:.3f}"
+        for one, other in zip(low, high, strict=True)
+    ]
+
+
+def _number(value: float) -> str:
+    return "n/a" if math.isnan(value) else f"{value:.3f}"
 
 
 def print_run(result: RunResult) -> None:

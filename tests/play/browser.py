@@ -79,6 +79,10 @@ def served(folder: Path, *words: str, **environment: str) -> Iterator[Served]:
                 break
         assert page.url, "".join(page.lines)
         yield page
+    except BaseException:
+        # pytest shows it with the failure.
+        sys.stderr.writelines(page.lines)
+        raise
     finally:
         if process.poll() is None:
             process.kill()

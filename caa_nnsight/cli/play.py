@@ -36,10 +36,10 @@ def play(
 ) -> None:
     """Open a local page: plain and steered answers side by side, by behavior, layer, multiplier."""
     from caa_nnsight.play.choices import find_choices
-    from caa_nnsight.play.server import ADDRESS, bind, need_library, serve
+    from caa_nnsight.play.server import ADDRESS, bind, load_library, serve
     from caa_nnsight.settings import ModelSettings
 
-    need_library()
+    load_library()
     chosen = opt.parse_layers(layers)
     choices = find_choices(what or [])
     settings = ModelSettings(

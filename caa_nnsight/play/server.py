@@ -14,8 +14,8 @@ ADDRESS = "127.0.0.1"
 _NAMES = (ADDRESS, "localhost")
 
 
-def need_library() -> None:
-    """Make sure of the library that the page is made with, before any work.
+def load_library() -> None:
+    """Load what the page is made with; before the model, and so before nnsight.
 
     Raises:
         CAAError: it isn't installed.
@@ -24,6 +24,12 @@ def need_library() -> None:
         raise CAAError(
             "The page needs NiceGUI, which isn't installed: pip install 'caa_nnsight[play]'."
         )
+    import anyio
+    import nicegui  # noqa: F401
+
+    # nnsight gives every object an attribute `save`. Classes of anyio that are made after that,
+    # which is when its event loop is first used, take it for one of their own and fail.
+    anyio.run(anyio.sleep, 0)
 
 
 def bind(port: int) -> socket.socket:

@@ -20,15 +20,29 @@ def tiny_gguf(path: Path, *, tied: bool = False) -> tuple[PreTrainedModel, PreTr
     if tied:
         module.config.tie_word_embeddings = True
         module.lm_head.weight = module.model.embed_tokens.weight
+    write_llama(path, module, tokenizer, tied=tied)
+    return module, tokenizer
+
+
+def write_llama(
+    path: Path,
+    module: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast | None = None,
+    *,
+    tied: bool = False,
+) -> None:
+    """Write a Llama of transformers in float32; without a tokenizer, rows are token ids."""
     writer = gguf.GGUFWriter(path, "llama")
     _write_settings(writer, module.config)
-    _write_tokenizer(writer, tokenizer)
+    if tokenizer is None:
+        writer.add_tokenizer_model("none")
+    else:
+        _write_tokenizer(writer, tokenizer)
     _write_tensors(writer, module, tied)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return module, tokenizer
 
 
 def _write_settings(writer: gguf.GGUFWriter, config) -> None:
@@ -41,7 +55,9 @@ def _write_settings(writer: gguf.GGUFWriter, config) -> None:
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_rope_dimension_count(config.head_dim)
     writer.add_vocab_size(config.vocab_size)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
 
 
 def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerFast) -> None:

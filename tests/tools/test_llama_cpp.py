@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import caa_nnsight as caa
+from tests.models.gguf_files import write_llama
 from tests.tools import llama_cpp
 from tests.tools.environments import InstallError
-from tests.tools.llama_gguf import write_llama
 from tests.tools.place import IDS, largest_difference, lay_out, our_logits, vectors_of
 
 pytestmark = pytest.mark.tools
@@ -39,7 +39,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(place):
     loaded = caa.load(place / "model", device="cpu", dtype="float32")
-    write_llama(loaded.module, place / "model.gguf")
+    write_llama(place / "model.gguf", loaded.module)
     return loaded
 
 

@@ -67,7 +67,7 @@ def _write_here(
     import torch
 
     take = _taker(vectors, ask, prompt)
-    ends = end_ids(model)
+    ends = model.tracer.end_ids
     answers: Answers = [[], []]
     open_rows = {0, 1}
     rows = torch.tensor([prompt.ids, prompt.ids], device=model.device)
@@ -114,15 +114,6 @@ def _taker(
     draws = draws_of(requests, ask.seed, ask.max_new_tokens)
     numbers = torch.stack([torch.as_tensor(draws(request)) for request in requests])
     return lambda logits, step: sampled(logits, numbers[:, step], ask.temperature, 1.0).argmax(-1)
-
-
-def end_ids(model: Model) -> frozenset[int]:
-    """The tokens that end an answer."""
-    ends = model.module.generation_config.eos_token_id
-    ends = model.tokenizer.eos_token_id if ends is None else ends
-    if ends is None:
-        return frozenset()
-    return frozenset([ends] if isinstance(ends, int) else ends)
 
 
 def _write_behind_ndif(

@@ -528,7 +528,7 @@ class Tracer:
         return {
             "max_new_tokens": max_new_tokens,
             "pad_token_id": self._facts.pad_id,
-            "eos_token_id": sorted(self._end_ids) or None,
+            "eos_token_id": sorted(self.end_ids) or None,
             "do_sample": False,
             # Without a cache each step would pass the whole row again, prompt and all.
             "use_cache": True,
@@ -542,7 +542,8 @@ class Tracer:
         }
 
     @cached_property
-    def _end_ids(self) -> frozenset[int]:
+    def end_ids(self) -> frozenset[int]:
+        """Tokens that end an answer; none where the model names none."""
         ends = self._model.module.generation_config.eos_token_id
         if ends is None:
             ends = self._model.tokenizer.eos_token_id
@@ -551,7 +552,7 @@ class Tracer:
         return frozenset([ends] if isinstance(ends, int) else ends)
 
     def _until_end(self, ids: list[int]) -> list[int]:
-        ends = (index for index, token in enumerate(ids) if token in self._end_ids)
+        ends = (index for index, token in enumerate(ids) if token in self.end_ids)
         return ids[: next(ends, len(ids))]
 
     # -- helpers -------------------------------------------------------------------------

@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Touched when an install has ended well, so that a second call installs nothing.
 INSTALLED := $(VENV)/.installed
+TESTS := $(VENV)/.installed-tests
 TOOLS := $(VENV)/.installed-tools
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input \
   --no-compile -c constraints.txt
@@ -28,7 +29,7 @@ help:
 run: $(INSTALLED)
 	@$(BIN)/caa run refusal --limit 100 --held-out 40 --out $(OUT)
 
-test: $(INSTALLED)
+test: $(TESTS)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(TOOLS)
@@ -39,7 +40,7 @@ docs: $(TOOLS)
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "Documentation: docs/_build/html/index.html"
 
-install: $(INSTALLED)
+install: $(TESTS)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -50,10 +51,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "(on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
 	@echo "Installing into $(VENV): about 2 GB on disk, a few minutes ..."
 	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+$(TESTS): $(INSTALLED)
+	@echo "Installing what the tests need ..."
 	@$(PIP_INSTALL) -e ".[test]"
 	@touch $@
 
-$(TOOLS): $(INSTALLED)
+$(TOOLS): $(TESTS)
 	@echo "Installing the tools for style and documentation ..."
 	@$(PIP_INSTALL) -e ".[dev]"
 	@touch $@

@@ -94,7 +94,8 @@ class Watch:
         self.module = module
         self.users = 0
         self._decoder = module.get_submodule(layers_path.rpartition(".")[0])
-        self._names = tuple(inspect.signature(self._decoder.forward).parameters)
+        # Of the class, without self: on an object that nnsight has traced stands a function of its.
+        self._names = tuple(inspect.signature(type(self._decoder).forward).parameters)[1:]
         # Prompts by the cache of their sequences; recurrent caches don't tell their length.
         self._prompts: WeakKeyDictionary[Any, Prompt] = WeakKeyDictionary()
         self._counts: WeakKeyDictionary[Any, int] = WeakKeyDictionary()

@@ -147,6 +147,17 @@ def test_a_caa_model_is_steered_as_its_own_tracer_steers_it(llama):
     assert found == [row[0] for row in want]
 
 
+@pytest.mark.parametrize("family", IN_EVERY_FAMILY)
+def test_a_model_that_was_traced_before_is_steered_all_the_same(family):
+    module, steering = tiny_model(family), STEERINGS["two layers"]
+    want = expected(module, steering, path=FAMILIES[family].layers_path)
+    # nnsight leaves wrappers on what it has traced.
+    loaded = Model.wrap(module, tiny_tokenizer("apart"))
+    loaded.tracer.capture([PROMPTS[0]], [0], [[-1]])
+    with under(loaded, steering):
+        assert written(module, PROMPTS) == want
+
+
 def test_a_second_turn_on_the_same_cache_is_a_new_prompt(llama):
     steering, cache = STEERINGS["add"], transformers.DynamicCache()
     with under(llama, steering):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from caa_nnsight.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
+
+_loading = threading.RLock()
 
 
 @contextmanager
@@ -73,18 +76,29 @@ def require_all_weights(facts: dict, where: str) -> None:
 
 
 @contextmanager
+def loading_alone() -> Iterator[None]:
+    """Let no other thread of ours load a model meanwhile.
+
+    While transformers loads it puts functions of its own in the place of its classes' methods. Two
+    threads at once would put back each other's, and from then on no model of the process would tie
+    its weights.
+    """
+    with _loading:
+        yield
+
+
+@contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Switch transformers' progress bars off meanwhile: loading from disk takes seconds."""
     from transformers.utils import logging
 
-    if not logging.is_progress_bar_enabled():
-        yield
-        return
+    shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.enable_progress_bar()
+        if shown:
+            logging.enable_progress_bar()
 
 
 def as_phrase(error: ModelError) -> str:

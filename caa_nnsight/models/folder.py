@@ -10,6 +10,7 @@ from caa_nnsight.models.cache import shown
 from caa_nnsight.models.complaints import (
     explained_load_errors,
     first_line,
+    loading_alone,
     quiet_transformers,
     require_all_weights,
 )
@@ -41,7 +42,7 @@ def open_folder(
     """
     check_folder(folder)
     where = shown(folder)
-    with explained_load_errors(where, device), quiet_transformers():
+    with explained_load_errors(where, device), loading_alone(), quiet_transformers():
         from transformers import AutoConfig
 
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)

@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.cache import ModelCache, shown
-from caa_nnsight.models.complaints import explained_load_errors, first_line, require_all_weights
+from caa_nnsight.models.complaints import (
+    explained_load_errors,
+    first_line,
+    loading_alone,
+    require_all_weights,
+)
 from caa_nnsight.models.folder import causal_class
 from caa_nnsight.models.packages import sha256_of
 from caa_nnsight.progress import spinner
@@ -98,6 +103,7 @@ def _read(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     with (
         _explained_gguf_errors(where),
         explained_load_errors(where),
+        loading_alone(),
         _one_quick_reading_of_the_header(),
     ):
         config = AutoConfig.from_pretrained(path.parent, **place)

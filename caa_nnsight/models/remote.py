@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
 from caa_nnsight.models.aliases import ALIASES
-from caa_nnsight.models.complaints import as_phrase, explained_load_errors, quiet_transformers
+from caa_nnsight.models.complaints import (
+    as_phrase,
+    explained_load_errors,
+    loading_alone,
+    quiet_transformers,
+)
 from caa_nnsight.models.folder import causal_class, open_tokenizer
 from caa_nnsight.models.hub import (
     HUB_ID,
@@ -70,7 +75,7 @@ def load_remote(
             warnings.warn(check.sentence, stacklevel=3)
     served = found.deployment or {}
     folder = _texts(repo, revision)
-    with explained_load_errors(repo), quiet_transformers():
+    with explained_load_errors(repo), loading_alone(), quiet_transformers():
         from transformers import AutoConfig
 
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)

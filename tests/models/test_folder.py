@@ -1,6 +1,8 @@
 """Local folders load as they were saved, and broken ones are refused in one sentence."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -36,6 +38,28 @@ def test_a_saved_model_loads_with_the_same_logits_and_tokens(tmp_path, family):
     assert model.tokenizer("Would you (A) agree?").input_ids == ids[0].tolist()
     assert model.tokenizer.chat_template == tokenizer.chat_template
     assert model.layers_path == FAMILIES[family].layers_path
+
+
+def test_threads_that_load_at_once_leave_transformers_as_it_was(tmp_path, monkeypatch):
+    tiny_folder(tmp_path)
+    tie_weights = transformers.PreTrainedModel.tie_weights
+    load_one, inside, most = transformers.AutoModelForCausalLM.from_pretrained, [], []
+
+    def slow(*args, **kwargs):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        try:
+            return load_one(*args, **kwargs)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", slow)
+    with ThreadPoolExecutor(3) as pool:
+        loaded = list(pool.map(lambda _: load(tmp_path, **ON_CPU), range(3)))
+    assert len(loaded) == 3
+    assert max(most) == 1
+    assert transformers.PreTrainedModel.tie_weights is tie_weights
 
 
 def test_the_source_of_a_folder_hides_the_home_directory(tmp_path, monkeypatch):

@@ -27,7 +27,6 @@ from caa_nnsight.steering import NO_STEERING, Steering
 
 if TYPE_CHECKING:
     from caa_nnsight.models import Model
-    from caa_nnsight.vectors import SteeringVectors
 
 # The key with which Inspect makes a model only to ask for its name.
 NAME_ONLY = "__model_info_lookup__"
@@ -104,7 +103,9 @@ class SteeredModel(ModelAPI):
         wishes = read_config(config)
         tokenizer = self._model.tokenizer
         prompt = conversation_prompt(tokenizer, input)
-        room = min(wishes.max_tokens, _positions(self._model) - prompt.prompt_length)
+        room = wishes.max_tokens
+        if window := self._model.window:
+            room = min(room, window - prompt.prompt_length)
         if room < 1:
             return self._too_long(prompt.prompt_length, prompt.text)
         started = time.monotonic()
@@ -206,7 +207,9 @@ def _model(name: str, arguments: Arguments) -> Model:
 def _steering(arguments: Arguments, model: Model) -> Steering:
     if arguments.vectors is None:
         return NO_STEERING
-    vectors = _vectors(arguments.vectors, model)
+    from caa_nnsight.vectors import SteeringVectors
+
+    vectors = SteeringVectors.load(arguments.vectors, model=model)
     if arguments.layers is None and len(vectors) > 1:
         raise SteeringError(
             f"{arguments.vectors} holds vectors of {len(vectors)} layers, and to steer all at once "
@@ -216,18 +219,6 @@ def _steering(arguments: Arguments, model: Model) -> Steering:
     if not arguments.multiplier:
         return NO_STEERING
     return vectors.steering(arguments.multiplier, layers=arguments.layers, start=arguments.start)
-
-
-def _vectors(path: str, model: Model) -> SteeringVectors:
-    from caa_nnsight.vectors import SteeringVectors
-
-    return SteeringVectors.load(path, model=model)
-
-
-def _positions(model: Model) -> int:
-    """How many tokens the model can hold, prompt and answer."""
-    config = model.module.config.get_text_config()
-    return getattr(config, "max_position_embeddings", None) or 2**31
 
 
 def _without_traceback(error: CAAError) -> Exception:

@@ -137,6 +137,12 @@ class Model:
         )
 
     @property
+    def window(self) -> int | None:
+        """Tokens that the model can hold, prompt and answer; None where its config is silent."""
+        window = getattr(self.module.config.get_text_config(), "max_position_embeddings", None)
+        return window if isinstance(window, int) and window > 0 else None
+
+    @property
     def device(self) -> torch.device:
         """Where token ids must be: the device of the input embedding."""
         embedding = self.module.get_input_embeddings()

@@ -44,8 +44,8 @@ def checked_prompt(model: Model, ask: Ask) -> TextPrompt:
     if not ask.prompt.strip():
         raise PromptError("The prompt is empty: type at least one word.")
     prompt = text_prompt(model.tokenizer, ask.prompt, ask.system_prompt.strip() or None)
-    window = getattr(model.module.config.get_text_config(), "max_position_embeddings", None)
-    if isinstance(window, int) and 0 < window < prompt.prompt_length + ask.max_new_tokens:
+    window = model.window
+    if window and window < prompt.prompt_length + ask.max_new_tokens:
         raise PromptError(
             f"The prompt has {prompt.prompt_length} tokens, which with an answer of "
             f"{ask.max_new_tokens} is more than the {window} that {model.name} can hold: shorten "

@@ -60,6 +60,8 @@ _HOMES = {
     "generate": "generation",
     "steered": "hooks",
     "bake": "exchange.baked",
+    "Pushed": "hub.repositories",
+    "Shards": "shards",
     "Lab": "lab",
     "LabSettings": "settings",
     "RunResult": "experiment",
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     from caa_nnsight.free_pairs import FreeFormPair, SystemPromptPair
     from caa_nnsight.generation import generate
     from caa_nnsight.hooks import steered
+    from caa_nnsight.hub.repositories import Pushed
     from caa_nnsight.lab import Lab
     from caa_nnsight.models import Model, load
     from caa_nnsight.pairs import ContrastPair, balance_letters
@@ -98,6 +101,7 @@ if TYPE_CHECKING:
     from caa_nnsight.registry import behavior_names, get_behavior, load_behaviors, register
     from caa_nnsight.remote import RemoteSettings, preflight
     from caa_nnsight.settings import LabSettings
+    from caa_nnsight.shards import Shards
     from caa_nnsight.sources import HubDataset
     from caa_nnsight.steering import NO_STEERING, Edit, Steering
     from caa_nnsight.studies import StudyResult, StudySettings, study

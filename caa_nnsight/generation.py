@@ -53,7 +53,8 @@ def generate(
         a row per prompt × layer × multiplier, with the columns `GENERATION_COLUMNS`.
 
     Raises:
-        SteeringError: no prompts or multipliers.
+        SteeringError: no prompts or multipliers, a setting out of its range, or a start outside a
+            prompt.
         VectorError: a layer without a vector, or vectors of another hidden size.
 
     Example:

@@ -22,6 +22,7 @@ from caa_nnsight.registry import get_behavior
 from caa_nnsight.run_pairs import RunPairs
 from caa_nnsight.settings import LabSettings, SteeringSettings
 from caa_nnsight.shards import Shards
+from caa_nnsight.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ class Lab:
         settings: see `LabSettings`; for what takes no single experiment, `SteeringSettings` do.
         folder: where finished pieces of work are kept; without one, in memory only. What is there
             must be of the same model, behaviors and settings: runs and studies see to that.
-        steps: where progress is shown; without, nowhere.
+        steps: where a command shows progress; leave it out.
 
     Attributes:
         model, settings: as given.
@@ -114,14 +115,17 @@ class Lab:
         return self.settings.candidates(self.model)
 
     def pairs(self, behavior: str) -> RunPairs:
-        """Generation pairs, validation items and held-out items of a behavior."""
+        """Generation pairs, validation items and held-out items of a behavior.
 
-        return self._once(
-            ("pairs", behavior), lambda: self.settings.divide(self.behaviors[behavior])
-        )
+        Raises:
+            SteeringError: the lab has no behavior of this name.
+        """
+        found = self._behavior(behavior)
+        return self._once(("pairs", behavior), lambda: self.settings.divide(found))
 
     def vectors(self, behavior: str) -> SteeringVectors:
         """A behavior's vectors at all candidate layers, normalized if the settings say so."""
+        self._behavior(behavior)
         if len(self.behaviors) == 1 or not getattr(self.settings, "normalize", True):
             return self.raw_vectors(behavior)
         from caa_nnsight.vectors import normalize_across
@@ -317,6 +321,14 @@ class Lab:
 
     # -- helpers ---------------------------------------------------------------------------
 
+    def _behavior(self, name: str) -> Behavior:
+        if name not in self.behaviors:
+            raise SteeringError(
+                f"This lab has no behavior {name!r}.{did_you_mean(name, self.behaviors)} "
+                f"It has {', '.join(self.behaviors)}."
+            )
+        return self.behaviors[name]
+
     def _extract(self, behavior: str) -> SteeringVectors:
         from caa_nnsight.extraction import extract
 
@@ -328,7 +340,7 @@ class Lab:
                 method=self.settings.method,
                 balance=self.settings.balance,
                 seed=self.settings.seed,
-                behavior=self.behaviors[behavior],
+                behavior=self._behavior(behavior),
                 shards=self._shards(f"extract-{behavior}"),
                 progress=progress,
             )

@@ -39,8 +39,8 @@ def load_behaviors(path: str | Path) -> list[Behavior]:
         behaviors = _from_module(target)
     else:
         raise BehaviorError(
-            f"{target} is no behavior: a behavior is a .py file, or a folder with one (to use "
-            "pairs from a data file, give them to a behavior by `with_data`)."
+            f"{target} is no behavior: a behavior is a .py file, or a folder with one (`caa "
+            "behaviors new` begins one; a behavior that there is takes a data file by `with_data`)."
         )
     if not behaviors:
         raise BehaviorError(

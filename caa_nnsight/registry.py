@@ -205,8 +205,10 @@ def _load(name: str, origin: str, candidate: EntryPoint | type[Behavior]) -> Beh
 def _unknown(name: str) -> BehaviorError:
     names = behavior_names()
     message = f"There is no behavior {name!r}.{did_you_mean(name, names)}"
-    if os.path.exists(name):
-        message += f" To load the file or folder of that name, write .{os.sep}{name}"
+    if os.path.isdir(name):
+        message += f" To load the folder of that name, write .{os.sep}{name}"
+    elif os.path.exists(name):
+        message += " To make a behavior around a file of pairs, begin with `caa behaviors new`."
     elif "Did you mean" not in message:
         message += f" There are: {', '.join(names) or 'none'}."
     return BehaviorError(message)

@@ -16,16 +16,27 @@ if TYPE_CHECKING:
 class Shards:
     """Named pieces in one folder; each is made once and read back from then on.
 
-    Attributes:
+    `extract` and `score` keep their finished pieces here, and a second call with the same arguments
+    goes on where a killed one was. Names alone tell pieces apart: a folder is for one call with one
+    set of arguments. `run` and `study` see to that by themselves.
+
+    Args:
         folder: where they are; created if need be.
+
+    Example:
+        >>> import caa_nnsight as caa
+        >>> model, refusal = caa.load("smollm2-135m"), caa.get_behavior("refusal")
+        >>> pairs, pieces = refusal.split(generation=2).generation, caa.Shards("pieces")
+        >>> caa.extract(model, pairs, layers=[12], shards=pieces).layers
+        [12]
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def tensor(self, name: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """The tensor of this name, made now if it isn't there."""
+        """The tensor of this name: what `make` gives now, if it isn't there."""
         from safetensors.torch import load_file
 
         path = self.folder / f"{name}.safetensors"
@@ -34,7 +45,7 @@ class Shards:
         return load_file(path)["value"]
 
     def frame(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """The data frame of this name, made now if it isn't there."""
+        """The data frame of this name: what `make` gives now, if it isn't there."""
         import pandas as pd
 
         path = self.folder / f"{name}.parquet"

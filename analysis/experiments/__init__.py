@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from caa_nnsight.errors import CAAError
+
 if TYPE_CHECKING:
     from .base import Experiment
 
@@ -47,13 +49,13 @@ def get_experiment(name: str) -> Experiment:
         its functions: `run` takes a `Lab` and gives frames, `show` takes those and gives a section.
 
     Raises:
-        KeyError: there is none; `NAMES` lists all.
+        CAAError: there is none; the sentence lists all.
 
     >>> get_experiment("layer-sweep").title
     'Layer sweep'
     """
     if name not in NAMES:
-        raise KeyError(name)
+        raise CAAError(f"There is no experiment {name!r}: the names are {', '.join(NAMES)}.")
     return import_module(f".{name.replace('-', '_')}", __name__).EXPERIMENT
 
 

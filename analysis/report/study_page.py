@@ -86,7 +86,7 @@ def _section(
 ) -> tuple[Experiment, Section]:
     try:
         experiment = get_experiment(name)
-    except KeyError:
+    except CAAError:
         raise RunError(
             f"{folder / 'manifest.json'} has the experiment {name!r}, which this version of "
             "caa_nnsight doesn't know: upgrade caa_nnsight."
@@ -150,5 +150,5 @@ def _title(name: str) -> str:
     """The title of an experiment that was left out; its name, where this version has none such."""
     try:
         return get_experiment(name).title
-    except KeyError:
+    except CAAError:
         return name

@@ -225,8 +225,11 @@ def test_unknown_name_gets_did_you_mean_or_the_list(tmp_path, monkeypatch):
         get_behavior("")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quux").mkdir()
-    with pytest.raises(BehaviorError, match=r"To load the file or folder .* write \./quux"):
+    with pytest.raises(BehaviorError, match=r"To load the folder of that name, write \./quux"):
         get_behavior("quux")
+    (tmp_path / "quux.jsonl").touch()
+    with pytest.raises(BehaviorError, match=r"a file of pairs, begin with `caa behaviors new`"):
+        get_behavior("quux.jsonl")
 
 
 def test_local_file_is_loaded_by_path(tmp_path, monkeypatch):

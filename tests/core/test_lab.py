@@ -57,6 +57,15 @@ def test_behaviors_are_told_apart_by_their_names(names, said):
         lab(*names)
 
 
+@pytest.mark.parametrize("ask", ["pairs", "vectors", "raw_vectors", "layer", "validation_scores"])
+def test_an_unknown_behavior_is_one_sentence(ask):
+    with pytest.raises(SteeringError) as caught:
+        getattr(lab("tea", "rain"), ask)("tee")
+    assert str(caught.value) == (
+        "This lab has no behavior 'tee'. Did you mean 'tea'? It has tea, rain."
+    )
+
+
 def test_answers_keep_the_number_of_their_prompt(tmp_path):
     prompts = [f"Say {word}." for word in ("tea", "rain", "snow")]
     kept = lab("tea", folder=tmp_path, max_new_tokens=2)

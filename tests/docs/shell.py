@@ -55,11 +55,23 @@ def check(words: list[str]) -> None:
         check_install(rest)
     elif program == "python":
         assert rest[0] == "-m", words
-        assert find_spec(rest[1]), words
+        check_module(rest[1], rest[2:])
     elif "/" in program:
         assert (ROOT / program).exists(), words
     else:
         assert program in OTHERS, f"{shlex.join(words)}: say in tests/docs/shell.py what checks it"
+
+
+def check_module(name: str, words: list[str]) -> None:
+    """Options have to stand in the module's own source; of other people's, we know only names."""
+    spec = find_spec(name)
+    assert spec, name
+    if ROOT in Path(spec.origin).parents:
+        folder = spec.submodule_search_locations
+        files = Path(folder[0]).glob("*.py") if folder else [Path(spec.origin)]
+        source = "".join(path.read_text("utf-8") for path in files)
+        options = {word.partition("=")[0] for word in words if word.startswith("-")}
+        assert {option for option in options if f'"{option}"' not in source} == set(), name
 
 
 def check_install(words: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import typer
 
@@ -64,7 +66,17 @@ def test_common_options_are_those_of_more_than_one_command():
         assert len(holders) > 1, f"{option}: {holders}"
 
 
-@pytest.mark.parametrize("group", ["behaviors", "push", "remote"])
-def test_every_subcommand_of_a_group_is_named(group):
-    for name in typer.main.get_command(app).commands[group].commands:
-        assert f"caa {group} {name}" in SECTIONS[f"caa {group}"]
+GROUPS = {
+    name: command
+    for name, command in typer.main.get_command(app).commands.items()
+    if hasattr(command, "commands")
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_subcommand_of_a_group_is_named_with_its_options(group):
+    shown = SECTIONS[f"caa {group}"]
+    for name, command in GROUPS[group].commands.items():
+        (usage,) = re.findall(rf"^caa {group} {name}\b.*$", shown, re.MULTILINE)
+        written = set(re.findall(r"--[\w-]+", usage))
+        assert {option.partition("/")[0] for option in options(command)} == written, usage

@@ -155,6 +155,7 @@ def test_the_source_archive_holds_nothing_that_was_built(built):
     assert parts & {"__pycache__", "_build", "build", "dist", "runs", ".venv", ".git"} == set()
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_works_in_an_empty_folder_and_in_a_checkout(built, tmp_path):
     installed = tmp_path / "installed"
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as archive:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
 from collections.abc import Iterable
 
 from caa_nnsight import errors
 from tests.packaging.docstrings import Documented, public
+from tests.packaging.project import modules_on_disk
 
 NAMES = public()
 TOP = [each for each in NAMES if not each.is_member]
@@ -80,3 +83,27 @@ def test_every_public_name_has_an_example():
     text = {each.name: each.text for each in TOP}
     without = [name for name in text if ">>>" not in text[SHOWN_BY.get(name, name)]]
     assert without == []
+
+
+# Not for users: protocols of Python's own, what a subclass has to write, what is caught where it
+# is called.
+OTHER_RAISES = {
+    ("caa_nnsight", "AttributeError"),
+    ("caa_nnsight.analysis", "AttributeError"),
+    ("caa_nnsight.analysis.experiments", "AttributeError"),
+    ("caa_nnsight.analysis.judges", "AttributeError"),
+    ("caa_nnsight.free_pairs", "NotImplementedError"),
+    ("caa_nnsight.remote.keys", "TypeError"),
+    ("caa_nnsight.remote.ledger", "ValueError"),
+    ("caa_nnsight.tracer.prefixes", "RuntimeError"),
+}
+
+
+def test_errors_that_are_raised_on_purpose_are_ours():
+    assert {
+        (module, name)
+        for module, path in modules_on_disk().items()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Raise) and node.exc
+        if hasattr(builtins, name := getattr(getattr(node.exc, "func", node.exc), "id", ""))
+    } == OTHER_RAISES

@@ -51,6 +51,7 @@ def run_until(shard: str, place) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in shards.rglob("[!.]*.*")}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_report")
 def test_a_run_killed_twice_ends_with_the_results_of_an_undisturbed_one(place, monkeypatch):
     undisturbed = caa("run", "refusal", *SETTINGS, "--out=undisturbed", folder=place)

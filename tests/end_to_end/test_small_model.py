@@ -87,6 +87,7 @@ def test_scores_are_probabilities_with_the_model_s_mind_on_the_letters(held_out)
     assert (plain.nunique() == 1).all()
 
 
+@pytest.mark.slow
 def test_vectors_are_the_oracle_s_at_every_layer(vectors, manifest, pairs, model, oracle):
     assert vectors.layers == LAYERS
     used = vectors.meta.pair_ids.split()
@@ -102,6 +103,7 @@ def test_vectors_are_the_oracle_s_at_every_layer(vectors, manifest, pairs, model
     assert all(norms[n] == pytest.approx(expected_norms[n], rel=1e-3) for n in LAYERS)
 
 
+@pytest.mark.slow
 def test_scores_are_the_oracle_s_to_the_fourth_digit(held_out, vectors, pairs, model, oracle):
     named = {"behavior": vectors, "random-0": random_like(vectors, 0)}
     # Half of the items, in both orders: without a batch and a cache the oracle takes its time.

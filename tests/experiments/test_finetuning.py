@@ -125,6 +125,7 @@ def test_finetuning_without_an_effect_is_not_called_one(frames):
     assert any("no effect of finetuning toward it was shown" in point for point in points)
 
 
+@pytest.mark.slow
 def test_a_study_that_was_killed_goes_on_without_training_again(tmp_path, monkeypatch):
     calls = []
 

@@ -96,6 +96,7 @@ def test_what_may_change_under_its_name_has_no_identity(tmp_path):
     assert named.identity != LocalJudge("smollm2-135m", max_new_tokens=8).identity
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 def test_a_small_real_model_gives_ratings_or_says_why_not():
     judge = LocalJudge(load("smollm2-135m"), max_new_tokens=16)

@@ -76,6 +76,7 @@ def test_its_own_test_passes(installed, tmp_path):
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_it_is_run_by_name(installed, tmp_path):
     save_model(tmp_path / "model")
     done = installed.run("caa", *RUN.split(), folder=tmp_path)

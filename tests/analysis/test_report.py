@@ -1,13 +1,18 @@
 """The report: one page, all of the run in it, model text as text, and clear refusals."""
 
+import base64
+import io
 import json
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image as Pillow
 
 from caa_nnsight.analysis import write_report
+from caa_nnsight.analysis.report import run_page
+from caa_nnsight.analysis.report.images import Image
 from caa_nnsight.behavior import Behavior
 from caa_nnsight.errors import RunError
 from tests.analysis.fake_run import (
@@ -54,6 +59,21 @@ def free_form_page(tmp_path_factory):
     return parse(write_report(run).read_text("utf-8"))
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave out the drawing, which takes most of the time of a report."""
+
+    dot = io.BytesIO()
+    Pillow.new("P", (1, 1)).save(dot, format="png")
+    png = dot.getvalue()
+    uri = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+    def draw(plot):
+        return Image(plot.name, plot.caption, plot.alt, uri, uri, 1, 1, png)
+
+    monkeypatch.setattr(run_page, "draw", draw)
+
+
 def record(page) -> dict[str, str]:
     """Every setting on the page, by its name."""
     rows = [row for row in section(page, "again").all("tr") if row.all("td")]
@@ -83,6 +103,7 @@ def test_the_summary_comes_first_and_says_whether_it_worked(page):
     assert "Unsteered, the two answer letters hold 0.80 of all probability" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_that_did_not_work_says_so_and_warns(tmp_path):
     run = write_run(tmp_path, run_scores(slope=0.0, random_spread=0.3, mass=0.1))
     page = parse(write_report(run).read_text("utf-8"))
@@ -145,6 +166,7 @@ def test_what_the_vector_was_read_from_is_said_in_words(free_form_page):
     assert rows["opposite_of.read_at"] == "last token of the answer"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_weighted_sum_shows_its_parts_and_no_form_of_its_own(tmp_path):
     texts = {"description": "A test.", "polarity": "Positive is A."}
     free = [{"question": "Greet me.", "positive": "Good day.", "negative": "Hey!"}]
@@ -214,6 +236,7 @@ def test_the_table_sorts_by_numbers_not_by_their_texts(page):
     assert keys == [-2, -1, 0, 1, 2]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_hostile_text_stays_text_wherever_it_comes_from(tmp_path):
     every = "\n".join(HOSTILE)
     scores = run_scores(behavior=HOSTILE[0])
@@ -240,6 +263,7 @@ def test_hostile_text_stays_text_wherever_it_comes_from(tmp_path):
     assert page.one("title").text == f"Steering {HOSTILE[0]} on {HOSTILE[1]}"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_characters_that_html_cannot_carry_are_made_visible(tmp_path):
     text = "bell\x07 null\x00 escape\x1b[31m\r\nline\rline\x85"
     generations = run_generations([text], {0.0: text})
@@ -256,6 +280,7 @@ def test_the_same_folder_gives_the_same_bytes(folder):
     assert [path.read_bytes() for path in paths] == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_without_answers_control_or_choice_of_layer_is_reported(tmp_path):
     scores = run_scores(layers=[LAYER], n_random=0, orders=["as_written"])
     run = write_run(tmp_path, scores, run_generations([]), command=None, timings_seconds=None)
@@ -270,6 +295,7 @@ def test_a_run_without_answers_control_or_choice_of_layer_is_reported(tmp_path):
     assert [path.name for path in (run / "figures").iterdir()] == ["multiplier_curve.png"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_layer_and_items_in_two_parts_are_told(tmp_path):
     scores = run_scores()
     scores.loc[(scores["split"] == "validation") & (scores["layer"] == 9), "log_odds"] *= (
@@ -381,6 +407,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
         write_report(file)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_that_cannot_be_written_says_so_and_leaves_nothing_half_done(tmp_path):
     run = write_run(tmp_path)
     (run / "figures").write_text("a file where the folder should be")

@@ -76,6 +76,7 @@ def test_each_experiment_s_gist_and_the_report_are_printed(finished):
     assert lines[-1] == f"Report: {(finished[1] / 'report.html').resolve()}"
 
 
+@pytest.mark.slow
 def test_the_command_in_the_manifest_is_this_study(finished, place):
     words = shlex.split(manifest(finished[1])["command"])
     again = caa(*words[1:], "--out=done", folder=place)
@@ -164,6 +165,7 @@ def test_reproduce_takes_all_experiments_and_the_paper_s_behaviors(monkeypatch):
     assert caught[1] == settings
 
 
+@pytest.mark.slow
 def test_runs_are_compared_item_by_item(place, finished):
     other = caa(
         "experiment", NAMES, "./more-tea.py", *SETTINGS[1:], "--seed=1", "--out=other", folder=place

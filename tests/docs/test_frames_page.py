@@ -68,7 +68,10 @@ def test_every_experiment_has_its_section_in_the_order_of_a_report():
     assert list(DOCUMENTED) == list(NAMES)
 
 
-@pytest.mark.parametrize("experiment", NAMES)
+@pytest.mark.parametrize(
+    "experiment",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "finetuning")) for name in NAMES],
+)
 def test_the_frames_of_an_experiment_are_those_on_the_page(lab_of, experiment, monkeypatch):
     monkeypatch.setattr(caa_nnsight, "load", lambda name, **settings: planted_model())
     frames = get_experiment(experiment).run(lab_of())

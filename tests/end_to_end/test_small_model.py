@@ -18,9 +18,9 @@ pytestmark = pytest.mark.weights
 MODEL = "smollm2-135m"
 WORDS = (
     "run refusal --model=smollm2-135m --device=cpu --dtype=float32 --limit=16 --held-out=6 "
-    "--layers=10-14 --controls=2 --open-ended=2 --max-new-tokens=8 --out=run"
+    "--layers=12-14 --controls=2 --open-ended=2 --max-new-tokens=8 --out=run"
 )
-LAYERS = [10, 11, 12, 13, 14]
+LAYERS = [12, 13, 14]
 
 
 @pytest.fixture(scope="module")

@@ -149,6 +149,7 @@ def test_a_study_that_was_killed_goes_on_without_training_again(tmp_path, monkey
     assert len(calls) == 5
 
 
+@pytest.mark.slow
 def test_two_behaviors_are_shown_from_files_and_one_without_answers_is_left_out(tmp_path):
     behaviors = [choices("tea"), free_form("talk"), asked()]
     lab = tiny_lab(behaviors=behaviors, controls=0, limit=8, held_out=4, layers=(1, 2))

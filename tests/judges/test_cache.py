@@ -150,6 +150,7 @@ for turn in range(60):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_may_share_a_folder(tmp_path):
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]

@@ -81,10 +81,12 @@ def test_every_shipped_behavior_has_an_entry_point():
     assert sorted(name.replace("-", "_") for name in points) == sorted(folders)
 
 
+@pytest.mark.slow
 def test_the_wheel_puts_one_name_into_site_packages(wheel_names):
     assert {name.split("/")[0] for name in wheel_names} == {"caa_nnsight", f"{NAME}.dist-info"}
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_module(wheel_names):
     wanted = {
         installed_path(package, file.name)
@@ -95,6 +97,7 @@ def test_the_wheel_holds_every_module(wheel_names):
     assert len(wanted) == len(modules_on_disk())
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_data_file(wheel_names):
     wanted = {"caa_nnsight/py.typed"} | {
         installed_path(package, file.relative_to(folder).as_posix())
@@ -106,6 +109,7 @@ def test_the_wheel_holds_every_data_file(wheel_names):
     assert wanted - wheel_names == set()
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_no_file_of_a_kind_that_was_not_meant(wheel_names):
     kinds = {Path(name).suffix for name in wheel_names if ".dist-info/" not in name}
     assert kinds <= {".py", ".typed", *DATA_SUFFIXES}
@@ -122,6 +126,7 @@ def test_every_data_file_of_the_rooms_is_of_a_kind_that_is_packed():
     assert kinds <= {".py", ".typed", *DATA_SUFFIXES}
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_license_and_the_command(built):
     with zipfile.ZipFile(built / f"{NAME}-py3-none-any.whl") as archive:
         info = f"{NAME}.dist-info"
@@ -129,6 +134,7 @@ def test_the_wheel_carries_the_license_and_the_command(built):
         assert b"caa = caa_nnsight.cli:main" in archive.read(f"{info}/entry_points.txt")
 
 
+@pytest.mark.slow
 def test_the_source_archive_holds_what_a_developer_needs(built):
     with tarfile.open(built / f"{NAME}.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -142,6 +148,7 @@ def test_the_source_archive_holds_what_a_developer_needs(built):
     assert wanted - names == set()
 
 
+@pytest.mark.slow
 def test_the_source_archive_builds_the_wheel_that_the_checkout_builds(built):
     (from_archive,) = built.glob("*.whl")
     from_checkout = built.parent / "direct" / from_archive.name
@@ -149,6 +156,7 @@ def test_the_source_archive_builds_the_wheel_that_the_checkout_builds(built):
     assert contents(from_archive) == contents(from_checkout)
 
 
+@pytest.mark.slow
 def test_the_source_archive_holds_nothing_that_was_built(built):
     with tarfile.open(built / f"{NAME}.tar.gz") as archive:
         parts = {part for name in archive.getnames() for part in Path(name).parts}

@@ -62,7 +62,14 @@ def test_an_unknown_attribute_is_an_attribute_error():
         _ = caa_nnsight.nothing
 
 
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "behaviors", ROOT.parent])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        ROOT,
+        pytest.param(ROOT / "behaviors", marks=pytest.mark.slow),
+        pytest.param(ROOT.parent, marks=pytest.mark.slow),
+    ],
+)
 def test_all_rooms_are_found_from_the_folders_of_a_checkout(folder):
     code = "import caa_nnsight.behaviors.refusal, caa_nnsight.analysis, caa_nnsight.cli"
     run_python(["-c", code], folder)

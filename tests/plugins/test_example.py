@@ -50,6 +50,7 @@ def installed(wheels, tmp_path_factory) -> Environment:
     return environment
 
 
+@pytest.mark.slow
 def test_the_package_is_the_installed_one(installed, tmp_path):
     code = (
         "import caa_nnsight, caa_behavior_curiosity as c; print(caa_nnsight.__file__, c.__file__)"
@@ -58,6 +59,7 @@ def test_the_package_is_the_installed_one(installed, tmp_path):
     assert done.stdout.count(f"{installed.folder}/lib/") == 2, done.stderr
 
 
+@pytest.mark.slow
 def test_it_is_listed_with_its_package(installed, tmp_path):
     done = installed.run("caa", "behaviors", "list", folder=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -65,11 +67,13 @@ def test_it_is_listed_with_its_package(installed, tmp_path):
     assert line in done.stdout
 
 
+@pytest.mark.slow
 def test_its_check_is_quiet_by_name(installed, tmp_path):
     done = installed.run("caa", "behaviors", "check", "--strict", "curiosity", folder=tmp_path)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "curiosity: ok"), done.stderr
 
 
+@pytest.mark.slow
 def test_its_own_test_passes(installed, tmp_path):
     tests = copy_example(tmp_path / "example") / "tests"
     done = installed.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", folder=tests)
@@ -147,6 +151,7 @@ def test_its_card_counts_what_is_there():
         assert f"| `{file}` | {count} |" in card
 
 
+@pytest.mark.slow
 def test_it_is_neither_in_our_wheel_nor_among_our_tests(wheels):
     with zipfile.ZipFile(wheels["ours"]) as archive:
         assert [name for name in archive.namelist() if "example" in name.split("/")[0]] == []

@@ -13,6 +13,7 @@ from caa_nnsight.checks import Issue
 from caa_nnsight.data_sources import DataSource
 from caa_nnsight.errors import BehaviorError
 from caa_nnsight.forms import READ_AT
+from caa_nnsight.pairs import is_unicode
 from caa_nnsight.sources import HubDataset
 from caa_nnsight.suggest import did_you_mean
 
@@ -70,6 +71,11 @@ def check_declaration(behavior: Behavior) -> None:
             )
         if not value.strip():
             raise BehaviorError(f"`{key}` of behavior {title} is empty; write a text.")
+        if not is_unicode(value):
+            raise BehaviorError(
+                f"`{key}` of behavior {title} holds half of a character (a lone surrogate), which "
+                "no file can keep: write the text again."
+            )
     if not _NAME.fullmatch(behavior.name):
         raise BehaviorError(
             f"`name` of behavior {title} is {behavior.name[:80]!r}; it has to be up to 64 letters, "

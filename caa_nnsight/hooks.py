@@ -45,6 +45,9 @@ def steered(
     such prompts into one batch, a multiplier for each, or open one context at a time. Wait for a
     thread that generates before you leave.
 
+    As long as any context is open, nothing in the process runs compiled, whichever model it is:
+    compiled code doesn't look for hooks. A model of `torch.compile` runs as it was before.
+
     Args:
         model: a model of transformers on any device or devices, or a `Model` in this process. It
             isn't changed: no weight, no copy.
@@ -59,8 +62,8 @@ def steered(
         the transformers model.
 
     Raises:
-        ModelError: no transformers model, a model on a server, or decoder blocks that can't be
-            found.
+        ModelError: no transformers model, an encoder-decoder, a model on a server, or decoder
+            blocks that can't be found.
         SteeringError: a layer that the model doesn't have, another hidden size, an unusable
             multiplier, or, in a pass, a prompt whose end isn't known.
         VectorError: a layer without a vector.
@@ -201,11 +204,12 @@ def in_this_process(model: PreTrainedModel | Model, caller: str) -> tuple[PreTra
     """The transformers model, and where its decoder blocks are.
 
     Args:
-        model: a model of transformers, or a `Model` in this process.
+        model: a model of transformers, be it compiled, or a `Model` in this process.
         caller: who asks, for errors.
 
     Raises:
-        ModelError: it is neither, is on a server, or its blocks can't be found.
+        ModelError: it is neither, is an encoder-decoder or on a server, or its blocks can't be
+            found.
     """
     from torch import nn
 
@@ -222,6 +226,13 @@ def in_this_process(model: PreTrainedModel | Model, caller: str) -> tuple[PreTra
         raise ModelError(
             f"{caller} takes a transformers model or what caa.load gives, but got "
             f"{type(model).__name__}."
+        )
+    # What torch.compile gives is a shell around the model.
+    model = getattr(model, "_orig_mod", model)
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        raise ModelError(
+            f"{type(model).__name__} is an encoder-decoder, and {caller} needs a causal language "
+            "model (decoder only)."
         )
     try:
         return model, find_layers(model)

@@ -93,6 +93,7 @@ class Watch:
     def __init__(self, module: nn.Module, layers_path: str) -> None:
         self.module = module
         self.users = 0
+        self.blocks = module.get_submodule(layers_path)
         self._decoder = module.get_submodule(layers_path.rpartition(".")[0])
         # Of the class, without self: on an object that nnsight has traced stands a function of its.
         self._names = tuple(inspect.signature(type(self._decoder).forward).parameters)[1:]
@@ -198,7 +199,9 @@ class Watch:
         if cache is not None:
             self._prompts[cache] = prompt
             self._counts[cache] = past + columns
-        packed = any(given.get(name) is not None for name in SEVERAL_IN_A_ROW)
+        packed = any(given.get(name) is not None for name in SEVERAL_IN_A_ROW) or (
+            given.get("attention_mask") is None and _restarts(given.get("position_ids"))
+        )
         self._local.running = Pass(past, columns, rows, prompt, repeats, packed, doubt)
 
     def _after(self, _decoder, _args, output) -> None:
@@ -245,15 +248,27 @@ class Watch:
 
 _watches: dict[tuple[nn.Module, str], Watch] = {}
 _lock = threading.Lock()
+# The compiler's stance while any model is watched: compiled code doesn't look for new hooks. It is
+# one for the process, so that the first watch takes it and the last one gives it back.
+_uncompiled: Any = None
 
 
 @contextmanager
 def watching(module: nn.Module, layers_path: str) -> Iterator[Watch]:
-    """The model's one watch, shared by all that steer it at the time."""
+    """The model's one watch, shared by all that steer it at the time.
+
+    Nothing in the process runs compiled meanwhile.
+    """
+    global _uncompiled
+    import torch
+
     with _lock:
         watch = _watches.get((module, layers_path))
         if watch is None:
-            watch = _watches[module, layers_path] = Watch(module, layers_path)
+            watch = Watch(module, layers_path)
+            if not _watches:
+                _uncompiled = torch.compiler.set_stance("force_eager")
+            _watches[module, layers_path] = watch
             watch.install()
         watch.users += 1
     try:
@@ -264,6 +279,14 @@ def watching(module: nn.Module, layers_path: str) -> Iterator[Watch]:
             if not watch.users:
                 del _watches[module, layers_path]
                 watch.remove()
+            if not _watches:
+                _uncompiled.__exit__(None, None, None)
+
+
+def is_watched(blocks: nn.Module) -> bool:
+    """Whether these decoder blocks are those of a model that `caa.steered` steers now."""
+    with _lock:
+        return any(watch.blocks is blocks for watch in _watches.values())
 
 
 def _call(args: tuple, kwargs: Mapping[str, Any]) -> _Call | None:
@@ -276,6 +299,13 @@ def _call(args: tuple, kwargs: Mapping[str, Any]) -> _Call | None:
     mask = mask if getattr(mask, "ndim", 0) == 2 else None
     # Behind a cache that was filled before, the tokens may be the new ones alone; masks are whole.
     return _Call(tokens, (tokens if mask is None else mask).shape[1], mask)
+
+
+def _restarts(positions: Any) -> bool:
+    """Whether positions, `[rows, columns]`, begin anew within a row, as those of packed rows do."""
+    if getattr(positions, "ndim", 0) != 2 or positions.shape[1] == 1:
+        return False
+    return bool((positions.diff(dim=1) <= 0).any())
 
 
 def _continues(tokens: torch.Tensor, earlier: torch.Tensor) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from html import escape
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from caa_nnsight.errors import VectorError
 from caa_nnsight.files import write_tensors
 from caa_nnsight.hub.address import is_address
+from caa_nnsight.pairs import is_unicode
 from caa_nnsight.steering import Edit, Operator, Start, Steering
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from caa_nnsight.models import Model
 
 SCHEMA_VERSION = "1"
+_LAYER = re.compile(r"layers\.(0|[1-9][0-9]{0,5})")
+# As the opposite of a behavior says it.
+_OPPOSITE = "The opposite of this. "
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,10 @@ class VectorMeta:
         model, revision: the model that the activations were read from.
         hidden_size: size of each vector.
         site: what was read and is to be edited.
-        position: token at which the activations were read.
+        position: token at which the activations were read; empty where nothing was read.
         parts: of a weighted sum of behaviors, its terms as JSON; empty where there is no sum.
         source: who made the pairs, with the place and what was left out of data of others.
-        method: how activations became a vector.
+        method: how activations became a vector; empty where that isn't known.
         balance: how the answer letters were balanced.
         n_pairs: number of contrast pairs.
         pair_ids: the pairs' ids, separated by spaces, so that nothing is tested on them.
@@ -58,8 +63,8 @@ class VectorMeta:
     revision: str = ""
     hidden_size: int = 0
     site: str = "decoder block output (residual stream)"
-    position: str = "answer token"
-    method: str = "mean_difference"
+    position: str = ""
+    method: str = ""
     balance: str = ""
     n_pairs: int = 0
     pair_ids: str = ""
@@ -91,6 +96,8 @@ class SteeringVectors:
         {13: 5.0}
         >>> (-v).meta.behavior
         '-(refusal)'
+        >>> (-SteeringVectors(v.vectors, VectorMeta(polarity="Refuses."))).meta.polarity
+        'The opposite of this. Refuses.'
         >>> v.steering(2.0).layers
         (13,)
     """
@@ -172,7 +179,7 @@ class SteeringVectors:
         meta = self.meta
         return (
             f"SteeringVectors({meta.behavior or 'unnamed'}, layers {_ranges(self.layers)}, "
-            f"hidden {self.hidden_size}, {meta.method}, {meta.n_pairs} pairs, "
+            f"hidden {self.hidden_size}, {meta.method or 'unknown method'}, {meta.n_pairs} pairs, "
             f"model {meta.model or 'unknown'})"
         )
 
@@ -186,15 +193,17 @@ class SteeringVectors:
     # -- arithmetic ------------------------------------------------------------------------
 
     def __neg__(self) -> SteeringVectors:
-        return self._map(lambda vector: -vector, f"-({self.meta.behavior})")
+        return self._map(lambda vector: -vector, f"-({self.meta.behavior})", turned=True)
 
     def __mul__(self, factor: float) -> SteeringVectors:
-        return self._map(lambda vector: vector * factor, f"{factor:g} * ({self.meta.behavior})")
+        name = f"{factor:g} * ({self.meta.behavior})"
+        return self._map(lambda vector: vector * factor, name, turned=factor < 0)
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> SteeringVectors:
-        return self._map(lambda vector: vector / divisor, f"({self.meta.behavior}) / {divisor:g}")
+        name = f"({self.meta.behavior}) / {divisor:g}"
+        return self._map(lambda vector: vector / divisor, name, turned=divisor < 0)
 
     def __add__(self, other: SteeringVectors) -> SteeringVectors:
         return self._combine(other, 1.0, "+")
@@ -219,10 +228,12 @@ class SteeringVectors:
         """
         return SteeringVectors({layer: self[layer] for layer in layers}, self.meta)
 
-    def _map(self, function, name: str) -> SteeringVectors:
+    def _map(self, function, name: str, *, turned: bool = False) -> SteeringVectors:
         changed = {layer: function(vector) for layer, vector in self.vectors.items()}
+        polarity = _turned(self.meta.polarity) if turned else self.meta.polarity
         # The weights of a sum are no longer true; its new name says what was done to it.
-        return SteeringVectors(changed, replace(self.meta, behavior=name, parts=""))
+        meta = replace(self.meta, behavior=name, polarity=polarity, parts="")
+        return SteeringVectors(changed, meta)
 
     def _combine(self, other: SteeringVectors, sign: float, symbol: str) -> SteeringVectors:
         self._check_size(other)
@@ -237,15 +248,16 @@ class SteeringVectors:
         shared = {
             name: value for name, value in asdict(ours).items() if value == getattr(theirs, name)
         }
+        added = theirs.polarity if sign > 0 else _turned(theirs.polarity)
         summed = {
+            "polarity": ours.polarity if ours.polarity == added else "",
             "behavior": f"({ours.behavior}) {symbol} ({theirs.behavior})",
             "n_pairs": ours.n_pairs + theirs.n_pairs,
             "pair_ids": " ".join(dict.fromkeys([*ours.pair_ids.split(), *theirs.pair_ids.split()])),
             # The name of the sum says what it is made of.
             "parts": "",
         }
-        unshared = {spec.name: type(spec.default)() for spec in fields(VectorMeta)}
-        return SteeringVectors(combined, VectorMeta(**(unshared | shared | summed)))
+        return SteeringVectors(combined, VectorMeta(**({"site": ""} | shared | summed)))
 
     def _check_size(self, other: SteeringVectors) -> None:
         if self.hidden_size != other.hidden_size:
@@ -276,7 +288,7 @@ class SteeringVectors:
         """
         chosen = self.layers if layers is None else layers
         # Layers out of a data frame are numpy's integers.
-        chosen = [chosen] if hasattr(chosen, "__index__") else list(chosen)
+        chosen = [chosen] if hasattr(chosen, "__index__") else dict.fromkeys(chosen)
         edits = tuple(Edit(layer, self[layer], multiplier, operator) for layer in chosen)
         return Steering(edits, start)
 
@@ -310,7 +322,8 @@ class SteeringVectors:
             the path.
 
         Raises:
-            VectorError: the folder doesn't exist or can't be written to.
+            VectorError: the folder doesn't exist or can't be written to, or a text of the
+                provenance is no Unicode.
         """
         path = Path(path)
         if not path.parent.is_dir():
@@ -318,6 +331,12 @@ class SteeringVectors:
                 f"Vectors can't be written to {path}: there is no folder {path.parent}."
             )
         metadata = {name: str(value) for name, value in asdict(self.meta).items()}
+        for name, value in metadata.items():
+            if not is_unicode(value):
+                raise VectorError(
+                    f"The `{name}` of these vectors holds half of a character (a lone surrogate), "
+                    "which no file can keep: write that text again."
+                )
         metadata |= {
             "format": "caa_nnsight.steering_vectors",
             "schema_version": SCHEMA_VERSION,
@@ -345,6 +364,7 @@ class SteeringVectors:
         Raises:
             VectorError: no such file, no safetensors, not ours, a newer schema, or a model
                 of another hidden size.
+            HubError: of `hf:OWNER/NAME`, no such repository, or it can't be read.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -362,12 +382,12 @@ class SteeringVectors:
         if metadata.get("format") != "caa_nnsight.steering_vectors":
             raise VectorError(
                 f"{path} holds no steering vectors of caa_nnsight (its metadata say "
-                f"{metadata.get('format', 'nothing')!r})."
+                f"{str(metadata.get('format', 'nothing'))[:40]!r})."
             )
         if metadata.get("schema_version") != SCHEMA_VERSION:
             raise VectorError(
-                f"{path} has the schema version {metadata.get('schema_version')}, but this "
-                f"version of caa_nnsight reads {SCHEMA_VERSION}: upgrade caa_nnsight."
+                f"{path} has the schema version {str(metadata.get('schema_version'))[:20]!r}, but "
+                f"this version of caa_nnsight reads {SCHEMA_VERSION}: upgrade caa_nnsight."
             )
         known = {spec.name: spec.type for spec in fields(VectorMeta)}
         try:
@@ -376,9 +396,13 @@ class SteeringVectors:
                 for name, kind in known.items()
                 if name in metadata
             }
-            by_layer = {int(name.removeprefix("layers.")): value for name, value in tensors.items()}
         except ValueError as error:
-            raise VectorError(f"{path} has damaged metadata ({error}).") from error
+            raise VectorError(f"{path} has damaged metadata ({str(error)[:80]}).") from error
+        by_layer = {}
+        for name, value in tensors.items():
+            if not _LAYER.fullmatch(name):
+                raise VectorError(f"{path} holds {name[:40]!r}, which is no vector of a layer.")
+            by_layer[int(name.removeprefix("layers."))] = value
         loaded = cls(by_layer, VectorMeta(**meta))
         if model is not None:
             loaded.check_model(model)
@@ -543,7 +567,7 @@ def random_like(vectors: SteeringVectors, seed: int) -> SteeringVectors:
     meta = VectorMeta(
         behavior=f"random-{seed}",
         model=vectors.meta.model,
-        position="",
+        revision=vectors.meta.revision,
         method="random, norm-matched",
     )
     return SteeringVectors(random, meta)
@@ -554,6 +578,13 @@ def random_controls(
 ) -> dict[str, SteeringVectors]:
     """`random_like` several times, by name: "random-0", "random-1", …"""
     return {f"{name}-{index}": random_like(vectors, seed * 1000 + index) for index in range(count)}
+
+
+def _turned(polarity: str) -> str:
+    """What the positive direction means after a change of sign."""
+    if not polarity or polarity.startswith(_OPPOSITE):
+        return polarity.removeprefix(_OPPOSITE)
+    return _OPPOSITE + polarity
 
 
 def _ranges(layers: Iterable[int]) -> str:

@@ -9,6 +9,7 @@ import warnings
 import typer
 
 from caa_nnsight.cli import behaviors, pieces, play, push, remote, run, study, vectors
+from caa_nnsight.cli.printing import printable_lines
 from caa_nnsight.errors import CAAError
 
 app = typer.Typer(
@@ -65,7 +66,7 @@ def _root(
 def _show_warning(message, category, *_: object, **__: object) -> None:
     """A warning as one line, without the source line that raised it."""
     if issubclass(category, UserWarning) and not issubclass(category, DeprecationWarning):
-        print(f"Warning: {message}", file=sys.stderr)
+        print(f"Warning: {printable_lines(str(message))}", file=sys.stderr)
 
 
 def main() -> None:
@@ -76,10 +77,10 @@ def main() -> None:
     try:
         app(prog_name="caa")
     except CAAError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {printable_lines(str(error))}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         # A full disk, or a file that may not be read: not ours to foresee, but no bug either.
         where = f" ({error.filename})" if error.filename else ""
-        print(f"Error: {error.strerror or error}{where}.", file=sys.stderr)
+        print(printable_lines(f"Error: {error.strerror or error}{where}."), file=sys.stderr)
         sys.exit(2)

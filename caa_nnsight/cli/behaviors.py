@@ -9,6 +9,7 @@ import typer
 
 from caa_nnsight.cli import options as opt
 from caa_nnsight.cli.new_behavior import new
+from caa_nnsight.cli.printing import printable, printable_lines
 
 if TYPE_CHECKING:
     from caa_nnsight.behavior import Behavior
@@ -35,7 +36,7 @@ def list_behaviors() -> None:
         line = Text(row.name, style="bold")
         if row.behavior is None:
             console.print(line.append(f"  {origin}  broken", style="not bold"))
-            console.print(Padding(Text(str(row.problem)), (0, 0, 0, 4)))
+            console.print(Padding(Text(printable(str(row.problem))), (0, 0, 0, 4)))
             continue
         issues = _issues(row.behavior)
         details = f"  {_counts(row.behavior)}  check: {_state(issues)}  {origin}"
@@ -44,7 +45,7 @@ def list_behaviors() -> None:
         shown = f"{row.behavior.polarity} Source: {row.behavior.source or 'unknown'}."
         if errors:
             shown = f"{errors[0].where}: {errors[0].message}"
-        console.print(Padding(Text(shown), (0, 0, 0, 4)))
+        console.print(Padding(Text(printable(shown)), (0, 0, 0, 4)))
 
 
 @app.command("show")
@@ -71,12 +72,13 @@ def show(behavior: opt.BehaviorArgument) -> None:
         ("data hash", found.data_hash()),
     ):
         if value:
-            typer.echo(f"{label}: {value}")
+            typer.echo(printable(f"{label}: {value}"))
     if letter_of(pair):
-        typer.echo(f"first pair, answer {pair.positive} shows the behavior:\n{pair.question}")
+        shown = f"first pair, answer {pair.positive} shows the behavior:\n{pair.question}"
     else:
-        typer.echo(f"first pair: {pair.question}")
-        typer.echo(f"  positive: {pair.positive}\n  negative: {pair.negative}")
+        shown = f"first pair: {pair.question}\n"
+        shown += f"  positive: {pair.positive}\n  negative: {pair.negative}"
+    typer.echo(printable_lines(shown))
 
 
 @app.command("check")
@@ -123,7 +125,7 @@ def check(
             rows[name] = _shown_figures(figures(behavior))
         typer.echo(f"{name}: {_state(issues)}")
         for issue in issues:
-            typer.echo(f"  {issue.level}: {issue.where}: {issue.message}")
+            typer.echo(printable(f"  {issue.level}: {issue.where}: {issue.message}"))
     if rows:
         print_frame("Figures", pd.DataFrame.from_dict(rows, orient="index").reset_index(names=""))
     if failed:

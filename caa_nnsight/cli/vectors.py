@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caa_nnsight.cli import options as opt
+from caa_nnsight.cli.printing import printable
 
 if TYPE_CHECKING:
     from caa_nnsight.vectors import SteeringVectors
@@ -35,7 +36,7 @@ def show(
     for name, value in asdict(vectors.meta).items():
         # One pair's id says little, and there may be hundreds.
         if value and name != "pair_ids":
-            typer.echo(f"{name.replace('_', ' ')}: {_printable(str(value))}")
+            typer.echo(f"{name.replace('_', ' ')}: {printable(str(value))}")
     norms = vectors.norms()
     print_frame("Norms", pd.DataFrame({"layer": list(norms), "norm": list(norms.values())}))
 
@@ -85,7 +86,7 @@ def import_file(
 
     vectors = import_vectors(file, format, behavior=behavior, model=model)
     path = vectors.save(out)
-    typer.echo(repr(vectors))
+    typer.echo(printable(repr(vectors)))
     typer.echo(f"Vectors: {path.resolve()}")
 
 
@@ -99,13 +100,16 @@ def bake(
     device: opt.DeviceOption = "auto",
     dtype: opt.DtypeOption = "auto",
     revision: opt.RevisionOption = None,
+    layers_path: opt.LayersPathOption = None,
 ) -> None:
     """Write a transformers model that steers itself, at every token, by a bias in its weights."""
     from caa_nnsight.exchange.baked import bake as write_baked
+    from caa_nnsight.exchange.baked import require_new
     from caa_nnsight.models import load
 
     vectors, chosen = _read(file), opt.parse_layers(layers)
-    loaded = load(model, device=device, dtype=dtype, revision=revision)
+    require_new(out)
+    loaded = load(model, device=device, dtype=dtype, revision=revision, layers_path=layers_path)
     folder = write_baked(loaded, vectors, out, multiplier, layers=chosen)
     typer.echo(f"Baked model: {folder.resolve()}")
 
@@ -119,8 +123,3 @@ def _read(file: Path) -> SteeringVectors:
     if file.is_file() and guess_format(file):
         return import_vectors(file)
     return SteeringVectors.load(file)
-
-
-def _printable(text: str) -> str:
-    """Without what could steer a terminal: a file's texts are anybody's."""
-    return "".join(character if character.isprintable() else "?" for character in text)

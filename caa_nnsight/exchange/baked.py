@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caa_nnsight.errors import ModelError, VectorError
+from caa_nnsight.errors import ModelError, SteeringError, VectorError
 from caa_nnsight.hooks import in_this_process, steered
+from caa_nnsight.models.complaints import first_line, loading_alone, quiet_transformers
 from caa_nnsight.models.layers import hidden_size
 from caa_nnsight.steering import Steering, check_fits
 from caa_nnsight.versions import library_versions
@@ -34,6 +35,9 @@ SHOWN = ("behavior", "polarity")
 # How far the logits may be from those of the same steering by hooks, as a share of the largest. In
 # half precision, a bias is rounded before it reaches the residual stream.
 TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
+# Nearer than this, float32 can't tell; beyond it, the baked model has to be this many times nearer
+# to the steered one than the plain model is.
+LEAST_TOLERANCE, NEARER = 1e-4, 3
 TRIED_TOKENS = (2, 16)
 
 
@@ -64,8 +68,8 @@ def bake(
         model: a model of transformers on one device, not quantized, or a `Model` in this process.
             It isn't changed.
         vectors: what to steer with.
-        folder: a new or an empty folder. Beside the model, it gets a README and `caa_nnsight.json`,
-            which say what was done.
+        folder: a new or an empty folder, and not the one that the process works in. Beside the
+            model, it gets a README and `caa_nnsight.json`, which say what was done.
         multiplier: strength, no unit.
         layers: one layer or several; all that have a vector by default.
         tokenizer: written along; that of a `Model` by default, none for a model of transformers.
@@ -75,9 +79,9 @@ def bake(
 
     Raises:
         ModelError: a family that can't be baked, a model on a server, on several devices or
-            quantized, or logits that come out otherwise.
+            quantized, logits that come out otherwise, or a dtype too coarse for so weak a steering.
         SteeringError: a layer that the model doesn't have, another hidden size, or a multiplier
-            that isn't finite.
+            that is no finite number.
         VectorError: a layer without a vector, or a folder that isn't empty or can't be written.
 
     Example:
@@ -94,19 +98,28 @@ def bake(
         2.0
     """
     module, layers_path = in_this_process(model, "caa.bake")
+    try:
+        multiplier = float(multiplier)  # and not NumPy's, which JSON doesn't know
+    except (TypeError, ValueError) as error:
+        raise SteeringError(f"A multiplier is one number, but got {multiplier!r}.") from error
     steering = vectors.steering(multiplier, layers=layers, start="all")
     check_fits([steering], len(module.get_submodule(layers_path)), hidden_size(module))
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise VectorError(f"{folder} isn't empty: give a new folder for the baked model.")
+    require_new(folder)
     baked = _with_biases(module, layers_path, steering)
     chosen = vectors.select(steering.layers)
-    difference = _difference(module, baked, chosen, multiplier)
+    difference, effect = _differences(module, baked, chosen, multiplier)
     dtype = str(module.dtype).removeprefix("torch.")
-    if not difference <= TOLERANCE.get(dtype, 1e-4):
+    if not difference <= TOLERANCE.get(dtype, LEAST_TOLERANCE):
         raise ModelError(
             f"{type(module).__name__} with a bias gives other logits than steered, by "
             f"{difference:.1e} of the largest: it can't be baked, use caa.steered."
+        )
+    if not difference <= max(LEAST_TOLERANCE, effect / NEARER):
+        raise ModelError(
+            f"At this strength, {dtype} can't hold the steering as a bias: it moves the logits by "
+            f"{effect:.1e} of the largest, and rounding by {difference:.1e}; load the model in "
+            "float32, give a larger multiplier, or use caa.steered."
         )
     facts = {
         "steers": "every token, the prompt's too",
@@ -222,11 +235,22 @@ _OBSTACLES = {
 }
 
 
+def require_new(folder: Path) -> None:
+    """Refuse a folder that a baked model can't be put in the place of.
+
+    Raises:
+        VectorError: it holds something, is a file, or is the working folder.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise VectorError(f"{folder} isn't empty: give a new folder for the baked model.")
+    if folder.resolve() == Path.cwd():
+        raise VectorError(f"{folder} is the working folder: give a new one for the baked model.")
+
+
 def _with_biases(module: PreTrainedModel, layers_path: str, steering: Steering) -> PreTrainedModel:
     """A model that shares all tensors with `module`, but for its biases."""
     import torch
     import transformers
-    from accelerate import init_empty_weights
 
     kind = type(module).__name__
     family = FAMILIES.get(kind)
@@ -244,9 +268,17 @@ def _with_biases(module: PreTrainedModel, layers_path: str, steering: Steering) 
     if getattr(module, "hf_quantizer", None) is not None:
         raise ModelError(f"{kind} is quantized: load it without quantization to bake it.")
     config = family.config(module.config)
-    # Without weights, which are taken over; what is computed from the config is real.
-    with init_empty_weights(include_buffers=False):
+    # Without weights, which are taken over. A device is this thread's own, unlike what accelerate
+    # does to all modules; but what transformers changes while it loads is everybody's.
+    with loading_alone(), torch.device("meta"):
         baked = getattr(transformers, family.written_as or kind)(config)
+    # Computed from the config, and not among the weights.
+    computed = dict(module.named_buffers())
+    for name in [name for name, _ in baked.named_buffers() if name not in state]:
+        owner, _, own_name = name.rpartition(".")
+        baked.get_submodule(owner).register_buffer(
+            own_name, computed[name].clone(), persistent=False
+        )
     for name, parameter in baked.named_parameters():
         if name not in state and name.endswith(".bias"):
             state[name] = torch.zeros(parameter.shape, dtype=module.dtype, device=module.device)
@@ -256,15 +288,20 @@ def _with_biases(module: PreTrainedModel, layers_path: str, steering: Steering) 
         added = bias.float() + (edit.multiplier * edit.vector).to(bias.device)
         state[name] = added.to(bias.dtype)
     baked.load_state_dict(state, assign=True)
-    baked.tie_weights()
+    with loading_alone():
+        baked.tie_weights()
     baked.generation_config = deepcopy(module.generation_config)
     return baked.to(module.device).requires_grad_(False).eval()
 
 
-def _difference(
+def _differences(
     module: PreTrainedModel, baked: PreTrainedModel, vectors: SteeringVectors, multiplier: float
-) -> float:
-    """Largest difference of a logit from that of steering by hooks, as a share of the largest."""
+) -> tuple[float, float]:
+    """Largest differences of a logit from that of steering by hooks, as shares of the largest.
+
+    Returns:
+        of the baked model, and of the plain one.
+    """
     import torch
 
     made_up = torch.Generator().manual_seed(0)
@@ -273,13 +310,17 @@ def _difference(
     asked = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False}
     training = module.training
     try:
-        with torch.no_grad(), steered(module.eval(), vectors, multiplier, start="all"):
+        module.eval()
+        with torch.no_grad(), steered(module, vectors, multiplier, start="all"):
             expected = module(**asked).logits.float()
+        with torch.no_grad():
+            plain = module(**asked).logits.float()
     finally:
         module.train(training)
     with torch.no_grad():
         found = baked(**asked).logits.float()
-    return float((found - expected).abs().max() / expected.abs().max())
+    difference, effect = ((each - expected).abs().max() for each in (found, plain))
+    return float(difference / expected.abs().max()), float(effect / expected.abs().max())
 
 
 # -- the folder ----------------------------------------------------------------------------
@@ -297,24 +338,29 @@ def _write(
     tokenizer: PreTrainedTokenizerBase | None,
     facts: dict[str, Any],
 ) -> None:
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    target = folder.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)
-        baked.save_pretrained(temporary)
+        with quiet_transformers():
+            baked.save_pretrained(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
         content = json.dumps(facts, indent=2, ensure_ascii=False)
         (temporary / PROVENANCE).write_text(f"{content}\n", "utf-8")
         (temporary / "README.md").write_text(_readme(facts), "utf-8")
         # What safetensors writes, only its owner may read.
-        for file in temporary.iterdir():
-            file.chmod((temporary / PROVENANCE).stat().st_mode)
-        if folder.exists():
-            folder.rmdir()
-        os.replace(temporary, folder)
-    except OSError as error:
+        for path in temporary.iterdir():
+            if path.is_file():
+                path.chmod((temporary / PROVENANCE).stat().st_mode)
+        if target.exists():
+            target.rmdir()
+        os.replace(temporary, target)
+    # On a full disk, safetensors and tokenizers raise errors of their own.
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise VectorError(
-            f"The baked model can't be written to {folder} ({error.strerror or error}): "
+            f"The baked model can't be written to {folder} ({reason}): "
             "give a new folder on a disk with room for the whole model."
         ) from error
     finally:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAGIC = (b"PK\x03\x04", b"\x80\x02")
 # The tool reads the keys that it knows, and lets others be.
 _PROVENANCE = "caa_nnsight"
-_BLOCK = re.compile(r"(?:.+\.)?(?:layers|h|blocks|block|layer)\.(\d+)")
+_BLOCK = re.compile(r"(?:.+\.)?(?:layers|h|blocks|block|layer)\.(\d{1,9})")
 
 
 def write(vectors: SteeringVectors, path: Path, layers_path: str) -> None:
@@ -92,23 +92,23 @@ def read(path: Path) -> SteeringVectors:
             "dictionary of modules."
         )
     by_layer: dict[int, torch.Tensor] = {}
-    texts = ""
+    texts: object = None
     for name, entry in entries.items():
         layer, vector = _added(path, name, entry)
         if layer in by_layer:
             raise VectorError(f"{path} steers layer {layer} under two names: leave one.")
         by_layer[layer] = vector
-        texts = texts or entry.get(_PROVENANCE, "")
+        texts = entry.get(_PROVENANCE) if texts is None else texts
     return SteeringVectors(by_layer, _meta(path, texts))
 
 
 def _added(path: Path, name: object, entry: object) -> tuple[int, torch.Tensor]:
     """The layer of one entry, and what its hook adds."""
-    import torch
-
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("steering_vector"), torch.Tensor):
+    vector = _numbers(entry.get("steering_vector")) if isinstance(entry, Mapping) else None
+    if vector is None:
         raise VectorError(
-            f"{path} is no steering file of lm-eval: {name!r} has no tensor 'steering_vector'."
+            f"{path} is no steering file of lm-eval: {name!r} has no tensor 'steering_vector' of "
+            "plain numbers."
         )
     match = _BLOCK.fullmatch(str(name))
     if not match:
@@ -129,17 +129,29 @@ def _added(path: Path, name: object, entry: object) -> tuple[int, torch.Tensor]:
         )
     try:
         coefficient = float(entry.get("steering_coefficient", 1.0))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise VectorError(f"{path}: the steering_coefficient of {name!r} is no number.") from error
-    return int(match[1]), entry["steering_vector"].float() * coefficient
+    return int(match[1]), vector * coefficient
+
+
+def _numbers(value: object) -> torch.Tensor | None:
+    """A tensor as float32; None for what isn't one, or is sparse, complex or without content."""
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.is_complex():
+        return None
+    try:
+        return torch.from_numpy(value.detach().float().numpy())
+    except (TypeError, RuntimeError):
+        return None
 
 
 def _meta(path: Path, texts: object) -> VectorMeta:
-    if not texts:
+    if texts is None:
         return provenance.without_provenance(f"lm-eval steering file {path.name}")
     try:
-        fields = json.loads(texts)
-    except (TypeError, ValueError) as error:
+        fields = json.loads(texts) if isinstance(texts, str) else None
+    except (ValueError, RecursionError) as error:
         raise VectorError(f"{path} has damaged provenance.") from error
     if not isinstance(fields, Mapping):
         raise VectorError(f"{path} has damaged provenance.")

@@ -9,7 +9,7 @@ from caa_nnsight.errors import VectorError
 from caa_nnsight.vectors import SCHEMA_VERSION, VectorMeta
 
 _VERSION = "schema_version"
-_NOTHING_KNOWN = VectorMeta(**{spec.name: type(spec.default)() for spec in fields(VectorMeta)})
+_NOTHING_KNOWN = VectorMeta(site="")
 
 
 def as_texts(meta: VectorMeta) -> dict[str, str]:
@@ -30,8 +30,8 @@ def from_texts(texts: Mapping[str, str], where: str) -> VectorMeta:
     """
     if texts.get(_VERSION) != SCHEMA_VERSION:
         raise VectorError(
-            f"{where} has the schema version {texts.get(_VERSION)}, but this version of "
-            f"caa_nnsight reads {SCHEMA_VERSION}: upgrade caa_nnsight."
+            f"{where} has the schema version {str(texts.get(_VERSION))[:20]!r}, but this version "
+            f"of caa_nnsight reads {SCHEMA_VERSION}: upgrade caa_nnsight."
         )
     try:
         known = {
@@ -50,7 +50,7 @@ def without_provenance(source: str) -> VectorMeta:
     Args:
         source: what they were read from.
     """
-    return replace(_NOTHING_KNOWN, site=VectorMeta.site, source=source)
+    return VectorMeta(source=source)
 
 
 def named(meta: VectorMeta, behavior: str, model: str) -> VectorMeta:

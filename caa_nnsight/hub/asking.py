@@ -38,17 +38,18 @@ def checked_token(token: str | None) -> str | None:
     """Return a token without white space around it; None leaves it to HF_TOKEN or the login.
 
     Raises:
-        HubError: If no header can carry it, as the HTTP library would tell by showing it.
+        HubError: If no header can carry it, or the one at hand where None is given, as the HTTP
+            library would tell by showing it.
     """
-    if token is None:
-        return None
-    token = token.strip()
-    if not re.fullmatch(r"[!-~]+", token):
+    from huggingface_hub import get_token
+
+    sent = get_token() if token is None else token.strip()
+    if sent is not None and not re.fullmatch(r"[!-~]+", sent):
         raise HubError(
             "The token for the Hugging Face Hub is empty or holds characters that no token has, "
             "such as spaces: copy it again from https://huggingface.co/settings/tokens."
         )
-    return token
+    return None if token is None else sent
 
 
 @contextmanager

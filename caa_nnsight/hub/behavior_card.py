@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caa_nnsight.hub.behavior_files import DECLARATION, FILES
@@ -57,7 +58,8 @@ def behavior_card(behavior: Behavior, repo: str) -> str:
         "behavior_card.md.j2",
         metadata=metadata(head),
         behavior=behavior,
-        repo=repo,
+        # It may stand in code, where no character is markup.
+        repo=Markup(repo),
         counts=", ".join(what[key] for key in there),
         facts=_facts(behavior),
         files=[
@@ -78,7 +80,8 @@ def _facts(behavior: Behavior) -> list[tuple[str, str]]:
             ("vector read at", behavior.where_read()),
             ("positive system prompt", behavior.positive_system_prompt),
             ("negative system prompt", behavior.negative_system_prompt),
-            ("source", behavior.source or "unknown"),
+            # The path of data that the user gave would tell who that is.
+            ("source", (behavior.source or "unknown").replace(str(Path.home()), "~")),
             ("license", behavior.license or "unknown"),
             ("SHA-256 of the data", behavior.data_hash()),
         )

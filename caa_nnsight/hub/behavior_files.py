@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from caa_nnsight.declaration import ATTRIBUTES, OPTIONAL_TEXTS, REQUIRED_TEXTS, 
 from caa_nnsight.errors import BehaviorError
 from caa_nnsight.forms import Pair
 from caa_nnsight.free_pairs import SystemPromptPair
+from caa_nnsight.hub.repositories import MAX_DECLARATION_BYTES
 
 DECLARATION = "behavior.json"
 FORMAT = "caa_nnsight.behavior"
@@ -21,7 +23,6 @@ SCHEMA_VERSION = "1"
 FILES = {key: f"{key}.jsonl" for key in SOURCES}
 # What a class declares besides its data, and no file or other behavior is needed for.
 CARRIED = (*REQUIRED_TEXTS, "form", "held_out_form", "read_at", *OPTIONAL_TEXTS)
-_MAX_BYTES = 2**20
 
 
 def write_behavior(behavior: Behavior) -> dict[str, bytes]:
@@ -52,15 +53,27 @@ def write_behavior(behavior: Behavior) -> dict[str, bytes]:
 
 
 def read_behavior(folder: Path, shown: str) -> Behavior:
-    """Build a behavior from the files in a folder; nothing there is executed.
+    """Build a behavior from the files in a folder, and read its data; nothing there is executed.
 
     Args:
         folder: Where the files are.
         shown: How errors name the place.
 
     Raises:
-        BehaviorError: A file is missing or unusable, or was written by a newer version.
+        BehaviorError: A file is missing or unusable, was written by a newer version, or doesn't
+            belong to the others.
     """
+    behavior, declared = _behavior(folder, shown)
+    if _data_hash(behavior, folder, shown) != declared:
+        raise BehaviorError(
+            f"The data of {shown} are not those that its {DECLARATION} was written for: push the "
+            "behavior again."
+        )
+    return behavior
+
+
+def _behavior(folder: Path, shown: str) -> tuple[Behavior, object]:
+    """Return the behavior, and the hash that its data should have."""
     content = _declaration(folder / DECLARATION, f"{DECLARATION} of {shown}")
     attributes, records = content["attributes"], content["records"]
     missing = [FILES[key] for key in records if not (folder / FILES[key]).is_file()]
@@ -79,12 +92,25 @@ def read_behavior(folder: Path, shown: str) -> Behavior:
         behavior = Behavior(**attributes, **{key: folder / FILES[key] for key in records})
     except (BehaviorError, TypeError) as error:
         raise BehaviorError(f"{DECLARATION} of {shown} is unusable: {error}") from error
-    return behavior
+    return behavior, content.get("data_hash")
+
+
+def _data_hash(behavior: Behavior, folder: Path, shown: str) -> str:
+    """Return the hash of what the files hold; errors name the place as the user knows it."""
+    try:
+        return behavior.data_hash()
+    except BehaviorError as error:
+        if shown == str(folder):
+            raise
+        told = str(error)
+        for name in FILES.values():
+            told = re.sub(rf"{re.escape(str(folder / name))}(:\d+)?", rf"{name}\1 of {shown}", told)
+        raise BehaviorError(told) from error
 
 
 def _declaration(file: Path, shown: str) -> dict[str, Any]:
     try:
-        if file.stat().st_size > _MAX_BYTES:
+        if file.stat().st_size > MAX_DECLARATION_BYTES:
             raise BehaviorError(f"{shown} is larger than 1 MiB, so it is no behavior of ours.")
         content = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -96,7 +122,7 @@ def _declaration(file: Path, shown: str) -> dict[str, Any]:
         raise BehaviorError(f"{shown} is no behavior of caa_nnsight.")
     if content.get("schema_version") != SCHEMA_VERSION:
         raise BehaviorError(
-            f"{shown} has the schema version {str(content.get('schema_version'))[:20]}, but this "
+            f"{shown} has the schema version {str(content.get('schema_version'))[:20]!r}, but this "
             f"version of caa_nnsight reads {SCHEMA_VERSION}: upgrade caa_nnsight."
         )
     for key in ("attributes", "records"):
@@ -157,7 +183,7 @@ def _check_round_trip(behavior: Behavior, files: dict[str, bytes]) -> None:
         folder = Path(name)
         for file, content in files.items():
             (folder / file).write_bytes(content)
-        if read_behavior(folder, "the copy").data_hash() != behavior.data_hash():
+        if _behavior(folder, "the copy")[0].data_hash() != behavior.data_hash():
             raise BehaviorError(
                 f"The pairs of behavior {behavior.name!r} would read otherwise from files: make "
                 "them from records, without spaces around a text and without system prompts of "

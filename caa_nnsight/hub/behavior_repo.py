@@ -39,6 +39,6 @@ def load_from(
     shown = str(folder)
     if folder is None:
         address = parse_address(os.fspath(place), revision)
-        folder = fetch_files(address, BEHAVIOR, BEHAVIOR.files[1:], token=token)
+        folder = fetch_files(address, BEHAVIOR, token=token)
         shown = str(address)
     return read_behavior(folder, shown)

@@ -1,4 +1,7 @@
-"""Cards: a README with metadata for the Hub, in which no text from outside is markup."""
+"""Cards: a README with metadata for the Hub, in which no text from outside is markup.
+
+Web addresses alone become links there, as in every text on the Hub.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def plain(value: object) -> Markup:
     >>> plain("<b>*bold*</b>|")
     '&lt;b&gt;\\*bold\\*&lt;/b&gt;\\|'
     """
-    text = escape(_visible(str(value)), quote=False)
+    text = escape(_visible(" ".join(str(value).split())), quote=False)
     # An underscore inside a word begins nothing.
     return Markup(re.sub(r"([\\`*{}\[\]|~#$!^]|(?<!\w)_|_(?!\w))", r"\\\1", text))
 
@@ -78,7 +81,7 @@ def code(value: object) -> Markup:
 
 def fenced(text: str) -> Markup:
     """Write a text as a block that shows it line by line, whatever is in it."""
-    lines = "\n".join(_visible(line, keep=" ") for line in text.splitlines())
+    lines = "\n".join(_visible(line) for line in text.splitlines())
     longest = max(map(len, re.findall(r"`+", lines)), default=0)
     fence = "`" * max(3, longest + 1)
     return Markup(f"{fence}text\n{lines}\n{fence}")
@@ -102,12 +105,13 @@ def license_fields(name: str | None) -> dict[str, str]:
     known = name.strip().lower()
     if known in _LICENSES:
         return {"license": known}
-    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", known).strip("-")}
+    # The name has to be of these characters; one that has none of them is left out.
+    own = re.sub(r"[^a-z0-9.]+", "-", known).strip("-")
+    return {"license": "other"} | ({"license_name": own} if own else {})
 
 
-def _visible(text: str, keep: str = "") -> str:
-    """A text on one line, without characters that are not seen or turn the others round."""
-    text = text if keep else " ".join(text.split())
+def _visible(text: str) -> str:
+    """A text without characters that are not seen or turn the others round."""
     return "".join(
         " " if character == "\t" else character
         for character in text

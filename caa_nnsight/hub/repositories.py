@@ -12,12 +12,14 @@ from caa_nnsight.hub import asking
 from caa_nnsight.hub.address import Address
 from caa_nnsight.hub.faults import HubUnreachableError, explained
 from caa_nnsight.progress import say
+from caa_nnsight.sources import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import DatasetInfo, ModelInfo
 
 CARD = "README.md"
+MAX_DECLARATION_BYTES = 2**20
 # A repository that was just made on the Hub's page has some of these.
 _BESIDE = {CARD, ".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "LICENSE.txt"}
 
@@ -31,14 +33,21 @@ class Kind:
         noun: What we call it.
         holds: What is in it, for errors.
         main: The file that shows it to be one of ours.
-        files: All files that we write, the card among them.
+        wanted: The files that are read, `main` among them, with the most bytes that each may have.
+        beside: Other files that we write.
     """
 
     repo_type: Literal["model", "dataset"]
     noun: str
     holds: str
     main: str
-    files: tuple[str, ...]
+    wanted: Mapping[str, int]
+    beside: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that we write."""
+        return (*self.wanted, *self.beside)
 
 
 VECTORS = Kind(
@@ -46,14 +55,22 @@ VECTORS = Kind(
     "model",
     "steering vectors",
     "vectors.safetensors",
-    (CARD, "vectors.safetensors", "results.json"),
+    # Far more than the largest models need.
+    {"vectors.safetensors": 2 * 2**30},
+    (CARD, "results.json"),
 )
 BEHAVIOR = Kind(
     "dataset",
     "data set",
     "behavior",
     "behavior.json",
-    (CARD, "behavior.json", "pairs.jsonl", "held_out.jsonl", "open_ended.jsonl"),
+    {
+        "behavior.json": MAX_DECLARATION_BYTES,
+        "pairs.jsonl": MAX_FILE_BYTES,
+        "held_out.jsonl": MAX_FILE_BYTES,
+        "open_ended.jsonl": MAX_FILE_BYTES,
+    },
+    (CARD,),
 )
 
 
@@ -65,6 +82,11 @@ class Pushed:
         repo: Owner and name of the repository.
         commit: Its hash, which `from_pretrained` takes as `revision`.
         url: Its page on the Hub.
+
+    Example:
+        >>> page = "https://huggingface.co/you/refusal-vectors/commit/0a1b2c3"
+        >>> Pushed("you/refusal-vectors", "0a1b2c3", page).address
+        'hf:you/refusal-vectors@0a1b2c3'
     """
 
     repo: str
@@ -102,11 +124,11 @@ def push_files(
         raise HubError(
             f"{branch} is a commit of {repo}, and a push makes a new one: give a branch, or none."
         )
-    api = HfApi(token=asking.checked_token(token), library_name="caa_nnsight")
     with (
         explained(repo, branch, noun=kind.noun, to="write"),
         asking.quiet_unless_terminal(),
     ):
+        api = HfApi(token=asking.checked_token(token), library_name="caa_nnsight")
         found = _find(api, address, kind)
         if found is None:
             api.create_repo(repo, repo_type=kind.repo_type, private=private)
@@ -144,47 +166,50 @@ def push_files(
     return Pushed(repo, commit.oid, commit.commit_url)
 
 
-def fetch_files(
-    address: Address, kind: Kind, wanted: Collection[str], *, token: str | None = None
-) -> Path:
-    """Return the folder in the Hub's cache that holds the wanted files, all of one commit.
+def fetch_files(address: Address, kind: Kind, *, token: str | None = None) -> Path:
+    """Return the folder in the Hub's cache that holds the files of `kind.wanted`, of one commit.
 
     What is in the cache serves where the revision is a commit, or the Hub can't be reached.
 
     Args:
         address: The repository; a branch or tag is resolved to the commit that it is at now.
         kind: What it has to be; `kind.main` must be there, other files may be missing.
-        wanted: Names of files, `kind.main` among them.
         token: As a text; HF_TOKEN or the login by default.
 
     Raises:
-        HubError: There is no such repository or revision, it holds something else, or the token
-            may not read it; or the Hub can't be reached, and the cache doesn't have it.
+        HubError: There is no such repository or revision, it holds something else or a file that
+            is too large, or the token may not read it; or the Hub can't be reached, and the cache
+            doesn't have it.
     """
     from huggingface_hub import HfApi, constants, snapshot_download
 
     repo = address.repo
-    token = asking.checked_token(token)
     cached = _cached(address, kind)
-    if cached and address.is_fixed and _is_whole(cached, wanted):
+    if cached and address.is_fixed and _is_whole(cached, address, kind):
         return cached
-    api = HfApi(token=token, library_name="caa_nnsight")
     try:
         with explained(repo, address.revision, noun=kind.noun), asking.quiet_unless_terminal():
-            names = _names(_info(api, address, kind))
+            token = asking.checked_token(token)
+            info = _info(HfApi(token=token, library_name="caa_nnsight"), address, kind)
+            names = _names(info)
             if kind.main not in names:
                 raise HubError(_holds_something_else(repo, kind, names))
-            return Path(
+            _refuse_too_large(info, address, kind)
+            folder = Path(
                 snapshot_download(
                     repo,
                     repo_type=kind.repo_type,
                     # By the revision's own name: the cache then knows the name when offline.
                     revision=address.revision,
-                    allow_patterns=sorted(names.intersection(wanted)),
+                    allow_patterns=sorted(names.intersection(kind.wanted)),
                     token=token,
                     library_name="caa_nnsight",
                 )
             )
+            if cached and folder.name == cached.name != info.sha:
+                # It asks the Hub a second time, and falls back to the cache without a word.
+                raise HubUnreachableError("The Hugging Face Hub stopped answering.")
+            return folder
     except HubUnreachableError as error:
         if cached is None:
             raise HubUnreachableError(
@@ -219,6 +244,7 @@ def _info(api: HfApi, address: Address, kind: Kind) -> ModelInfo | DatasetInfo:
             repo_type=kind.repo_type,
             revision=address.revision,
             timeout=asking.REACH_SECONDS,
+            files_metadata=True,
         ),
     )
 
@@ -244,6 +270,18 @@ def _refuse_other(
         )
 
 
+def _refuse_too_large(info: ModelInfo | DatasetInfo, address: Address, kind: Kind) -> None:
+    """Refuse before the download what reading would refuse after it."""
+    for file in info.siblings or ():
+        most = kind.wanted.get(file.rfilename)
+        if most is not None and (file.size or 0) > most:
+            raise HubError(
+                f"{file.rfilename} of {address} has {(file.size or 0) / 2**20:.0f} MiB, but at "
+                f"most {most // 2**20} MiB are read, so it is not downloaded: give another "
+                "repository."
+            )
+
+
 def _holds_something_else(repo: str, kind: Kind, names: Collection[str]) -> str:
     others = sorted(set(names) - _BESIDE)
     shown = f"it has {', '.join(others[:3])}" if others else "it is empty"
@@ -265,8 +303,17 @@ def _cached(address: Address, kind: Kind) -> Path | None:
     return Path(main).parent if isinstance(main, str) else None
 
 
-def _is_whole(folder: Path, wanted: Collection[str]) -> bool:
-    return all((folder / name).is_file() for name in wanted)
+def _is_whole(folder: Path, address: Address, kind: Kind) -> bool:
+    """Tell whether a commit's folder in the cache has all that is wanted of it."""
+    from huggingface_hub import errors, get_cached_repo_tree
+
+    try:
+        tree = get_cached_repo_tree(
+            address.repo, repo_type=kind.repo_type, revision=address.revision
+        )
+    except errors.CachedRepoTreeNotFoundError:
+        return False
+    return all((folder / file.path).is_file() for file in tree if file.path in kind.wanted)
 
 
 def _against_the_card(error: ValueError) -> str | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caa_nnsight.hub.address import HUB_ID
-from caa_nnsight.hub.card import license_fields, metadata, render
-from caa_nnsight.models.aliases import ALIASES
+from caa_nnsight.hub.card import Markup, license_fields, metadata, render
+from caa_nnsight.models.aliases import ALIASES, Alias
 
 if TYPE_CHECKING:
     from caa_nnsight.vectors import SteeringVectors, VectorMeta
@@ -29,33 +29,36 @@ def vectors_card(
 
     Args:
         vectors: Which.
-        repo: Where they are pushed to.
+        repo: Where they are pushed to, as `parse_address` gives it.
         license: An SPDX name, or one of the Hub's; None leaves it out.
         figures: What was measured, as `caa_nnsight.card_figures.figures` works it out.
     """
     meta = vectors.meta
     figures = figures or {}
-    base_model = hub_id_of(meta)
+    hub_id, copy = hub_id_of(meta), quantized_copy_of(meta)
     head = {
         "library_name": "caa_nnsight",
         "tags": TAGS,
-        "base_model": base_model,
+        "base_model": copy.hub_id if copy else hub_id,
+        "base_model_relation": "quantized" if copy else None,
         **license_fields(license),
     }
-    picked = figures.get("layer")
+    layer, why = _example_layer(vectors, figures)
     return render(
         "vectors_card.md.j2",
         metadata=metadata(head),
-        title=f"{meta.behavior or 'Steering vectors'} on {base_model or _model(meta)}",
+        title=f"{meta.behavior or 'Steering vectors'} on {hub_id or _model(meta)}",
         meta=meta,
+        extracted=bool(meta.method and meta.n_pairs),
         facts=_facts(vectors),
         effect=_effect(figures),
         damage=_damage(figures),
         model=_model(meta),
-        on_hub=base_model is not None,
-        repo=repo,
-        layer=vectors.layers[len(vectors.layers) // 2] if picked is None else picked,
-        layer_is_picked=picked is not None,
+        is_known=hub_id is not None or copy is not None,
+        # It may stand in code, where no character is markup.
+        repo=Markup(repo),
+        layer=layer,
+        why_layer=why,
         norms=[(layer, f"{norm:.4g}") for layer, norm in vectors.norms().items()],
     )
 
@@ -63,28 +66,66 @@ def vectors_card(
 def hub_id_of(meta: VectorMeta) -> str | None:
     """Return the Hub id of the model that vectors were read from, or None where it has none.
 
-    A folder can look like an id, so one that is no alias counts only with a commit.
+    A folder can look like an id, and an alias can stand for a copy, so both count only with a
+    commit.
     """
+    if not meta.revision:
+        return None
     if meta.model in ALIASES:
         return ALIASES[meta.model].hub_id
-    return meta.model if meta.revision and HUB_ID.fullmatch(meta.model) else None
+    return meta.model if HUB_ID.fullmatch(meta.model) else None
+
+
+def quantized_copy_of(meta: VectorMeta) -> Alias | None:
+    """Return the alias whose quantized copy vectors were read from; None where it is another model.
+
+    The Hub's weights come with a commit, the copy of an alias without one.
+    """
+    # Vectors that were extracted name their template; of others, nobody knows the weights.
+    read_here = meta.template_hash and not meta.revision
+    return ALIASES.get(meta.model) if read_here else None
 
 
 def _model(meta: VectorMeta) -> str:
+    return _without_home(meta.model) or "MODEL"
+
+
+def _without_home(text: str) -> str:
     # A folder's path would tell who made the vectors.
-    return meta.model.replace(str(Path.home()), "~") or "MODEL"
+    return text.replace(str(Path.home()), "~")
+
+
+def _example_layer(vectors: SteeringVectors, figures: Mapping[str, Any]) -> tuple[int, str]:
+    """Return the layer that the card's code steers at, and what it says of the choice."""
+    if figures.get("layer") is not None:
+        return figures["layer"], ""
+    rows = [*(figures.get("effect") or {}).get("rows", ()), *(figures.get("damage") or ())]
+    measured = sorted({row["layer"] for row in rows})
+    layers, why = (
+        (measured, "several were measured: see above")
+        if measured
+        else (vectors.layers, "not measured: try others")
+    )
+    return layers[len(layers) // 2], why
 
 
 def _facts(vectors: SteeringVectors) -> list[tuple[str, object]]:
     meta = vectors.meta
     layers = vectors.layers
+    copy = quantized_copy_of(meta)
+    weights = (
+        f"a 4-bit copy ({copy.packages_source}, SHA-256 {copy.sha256}), not those of {copy.hub_id}"
+        if copy
+        else ""
+    )
     return [
         (name, value or UNKNOWN)
         for name, value, needed in (
             ("behavior", meta.behavior, True),
             ("what positive means", meta.polarity, True),
             ("model", _model(meta) if meta.model else "", True),
-            ("its revision", meta.revision, True),
+            ("its revision", meta.revision, not copy),
+            ("its weights", weights, False),
             ("layers", ", ".join(map(str, layers)), True),
             ("hidden size", vectors.hidden_size, True),
             ("site", meta.site, True),
@@ -92,7 +133,7 @@ def _facts(vectors: SteeringVectors) -> list[tuple[str, object]]:
             ("method", meta.method, True),
             ("contrast pairs", meta.n_pairs, True),
             ("letters balanced by", meta.balance, False),
-            ("source of the data", meta.source, True),
+            ("source of the data", _without_home(meta.source), True),
             ("SHA-256 of the pairs", meta.data_hash, False),
             ("system prompt", meta.system_prompt, False),
             ("weighted sum of", meta.parts, False),
@@ -112,7 +153,7 @@ def _effect(figures: Mapping[str, Any]) -> dict[str, Any] | None:
     return effect | {
         "low": f"{effect['low']:+g}",
         "high": f"{effect['high']:+g}",
-        "has_control": any(row["vector"] != "behavior" for row in effect["rows"]),
+        "has_control": any(row["vector"] == "random" and row["n_items"] for row in effect["rows"]),
         "rows": [
             row
             | {

@@ -67,7 +67,7 @@ def read_vectors(
     address: Address | None = None
     if folder is None:
         address = parse_address(os.fspath(place), revision)
-        folder = fetch_files(address, VECTORS, [VECTORS.main], token=token)
+        folder = fetch_files(address, VECTORS, token=token)
     file = folder / VECTORS.main
     try:
         return SteeringVectors.load(file, model=model)

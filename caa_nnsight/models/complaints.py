@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from caa_nnsight.errors import ModelError
+from caa_nnsight.errors import CAAError, ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +101,7 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def as_phrase(error: ModelError) -> str:
+def as_phrase(error: CAAError) -> str:
     """An error's sentence as a part of a longer one."""
     text = str(error).removesuffix(".")
     return f"the {text.removeprefix('The ')}" if text.startswith("The ") else text

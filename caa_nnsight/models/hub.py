@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caa_nnsight.errors import ModelError
-from caa_nnsight.hub.address import HUB_ID
-from caa_nnsight.hub.asking import REACH_SECONDS, quiet_unless_terminal, within
+from caa_nnsight.errors import HubError, ModelError
+from caa_nnsight.hub.asking import REACH_SECONDS, checked_token, quiet_unless_terminal, within
 from caa_nnsight.hub.faults import explained
 from caa_nnsight.progress import say
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
-
-__all__ = [
-    "HUB_ID",
-    "HubUnreachableError",
-    "cached_snapshot",
-    "download_snapshot",
-    "explained_hub_errors",
-    "snapshot_commit",
-]
-
-
-class HubUnreachableError(ModelError):
-    """The Hub can't be asked, so whether it has the model is not known."""
-
 
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
 _PICKLED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json")
@@ -63,12 +47,17 @@ def download_snapshot(repo: str, revision: str | None = None, *, weights: bool =
     read; nothing runs them without trust_remote_code.
 
     Raises:
-        ModelError: the Hub can't be reached within a few seconds, or knows no such repository or
-            revision, or the repository is gated, or it holds no transformers model.
+        HubUnreachableError: the Hub can't be reached within a few seconds.
+        ModelError: it knows no such repository or revision, or the repository is gated, or it
+            holds no transformers model, or the token or the cache can't be used.
     """
     from huggingface_hub import snapshot_download
 
-    with explained_hub_errors(repo, revision), quiet_unless_terminal():
+    with explained(repo, revision, error=ModelError), quiet_unless_terminal():
+        try:
+            checked_token(None)
+        except HubError as error:
+            raise ModelError(str(error)) from None
         info = _reach(repo, revision)
         wanted = _wanted_files(repo, info, weights)
         sizes = [file.size or 0 for file in info.siblings or () if file.rfilename in wanted]
@@ -110,8 +99,3 @@ def _wanted_files(repo: str, info: ModelInfo, with_weights: bool) -> set[str]:
             "(model.safetensors)."
         )
     return weights | texts
-
-
-def explained_hub_errors(repo: str, revision: str | None) -> AbstractContextManager[None]:
-    """Turn what asking the Hub raises into a ModelError of one sentence."""
-    return explained(repo, revision, error=ModelError, unreachable=HubUnreachableError)

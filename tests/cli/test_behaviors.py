@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from caa_nnsight.registry import behavior_names, get_behavior
+from caa_nnsight.behavior import Behavior
+from caa_nnsight.registry import BehaviorListing, behavior_names, get_behavior
 from tests.cli.calling import caa
 from tests.core.examples import made_up_pairs, write_pairs
 
@@ -110,6 +111,34 @@ def test_show_says_what_positive_means_and_shows_a_pair(tea):
         " (A) Yes, tea it is",
     ):
         assert line in outcome.out.splitlines()
+
+
+def test_texts_of_a_behavior_can_t_steer_the_terminal(monkeypatch):
+    record = {"question": "Tea\x1b[2J?\n\u3000(A) Yes", "positive": "A\x07", "negative": "B"}
+    behavior = Behavior(
+        name="tea",
+        description="d",
+        polarity="Positive \x1b[2J\nsource: ours",
+        form="free_form",
+        pairs=[record],
+    )
+    monkeypatch.setattr("caa_nnsight.registry.get_behavior", lambda name: behavior)
+    shown = caa("behaviors", "show", "tea")
+    assert shown.code == 0, shown.err
+    assert "polarity: Positive ?[2J source: ours\n" in shown.out
+    assert "first pair: Tea?[2J?\n\u3000(A) Yes\n  positive: A?\n" in shown.out
+    row = BehaviorListing("tea", "mine", None, "it fell \x1b[2J apart")
+    monkeypatch.setattr("caa_nnsight.registry.list_behaviors", lambda: [row])
+    listed = caa("behaviors", "list")
+    assert "broken it fell ?[2J apart" in " ".join(listed.out.split())
+
+
+def test_an_error_can_t_steer_the_terminal(tmp_path):
+    (tmp_path / "tea.py").write_text("raise ValueError('\x1b[2J')")
+    failed = caa("behaviors", "show", "./tea.py", folder=tmp_path)
+    assert failed.code == 2
+    assert "\x1b" not in failed.err
+    assert "?[2J" in failed.err
 
 
 def test_check_of_the_shipped_behaviors_finds_no_errors():

@@ -61,6 +61,15 @@ def test_texts_of_a_file_can_t_steer_the_terminal(tmp_path):
     )
     path = caa_package.export_vectors(vectors, tmp_path / "a.gguf", "gguf")
     assert "behavior: ?[2Jtea" in caa("vectors", "show", path).out
+    outcome = caa("vectors", "import", path, "b.safetensors", folder=tmp_path)
+    assert outcome.out.startswith("SteeringVectors(?[2Jtea, ")
+    provenance = '{"schema_version": "\\u001b[2J99"}'
+    vector = {"action": "add", "steering_vector": torch.ones(4), "caa_nnsight": provenance}
+    torch.save({"layers.1": vector}, tmp_path / "a.pt")
+    outcome = caa("vectors", "import", "a.pt", "b.safetensors", folder=tmp_path)
+    assert outcome.code == 2
+    assert "[2J99" in outcome.err
+    assert "\x1b" not in outcome.err + outcome.out
 
 
 @pytest.mark.parametrize(

@@ -352,6 +352,7 @@ def answers(blobs, folder, tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_what_is_sent_runs_without_this_package_and_gives_what_it_gives_here(
     name, there, here, answers, monkeypatch
@@ -364,10 +365,12 @@ def test_what_is_sent_runs_without_this_package_and_gives_what_it_gives_here(
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_answer_tells_the_dtype_that_masks_must_have(there, answers):
     assert {saved["answer"][0] for saved in answers.values()} == {"torch.float32"}
 
 
+@pytest.mark.slow
 def test_only_the_sum_of_a_sum_and_only_scores_of_scores_come_back(there, blobs, answers):
     saved = answers[blobs["sum_captures"].fingerprint]
     assert set(saved) == {"answer"}

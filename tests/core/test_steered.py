@@ -205,6 +205,14 @@ def test_every_row_of_a_batch_has_its_own_multiplier(llama, kind):
         assert written(llama, PROMPTS, use_cache=False) == want
 
 
+@pytest.mark.parametrize("layers", [[1, 1], [np.int64(1), 1]])
+def test_a_layer_that_is_named_twice_is_steered_once(llama, layers):
+    with caa.steered(llama, VECTORS, layers=1):
+        want = llama(torch.tensor([PROMPTS[0]])).logits
+    with caa.steered(llama, VECTORS, layers=layers):
+        assert torch.equal(llama(torch.tensor([PROMPTS[0]])).logits, want)
+
+
 def test_a_row_at_multiplier_0_is_the_plain_row_to_the_last_bit(llama):
     ids = torch.tensor([PROMPTS[0]] * 2)
     plain = llama(ids).logits
@@ -455,6 +463,61 @@ def test_an_exception_takes_everything_away_and_the_next_context_starts_anew(lla
         assert written(llama, PROMPTS) == want
 
 
+def test_nothing_runs_compiled_while_any_context_is_open(llama):
+    added = torch.compile(lambda x: x + 1, backend="eager")
+    other, found = tiny_model("gpt2"), []
+    with torch.compiler.set_stance("fail_on_recompile"):
+        contexts = [caa.steered(each, VECTORS) for each in (llama, other, llama)]
+        for context in contexts:
+            context.__enter__()
+        for context in contexts:
+            thread = threading.Thread(target=lambda: found.append(float(added(torch.ones(())))))
+            thread.start()
+            thread.join()
+            context.__exit__(None, None, None)
+        with pytest.raises(RuntimeError, match="fail_on_recompile"):
+            added(torch.ones(()))
+    assert found == [2.0] * 3
+
+
+@pytest.mark.slow
+def test_compiled_models_are_steered_as_plain_ones():
+    steering, ids = STEERINGS["two layers"], torch.tensor([PROMPTS[0]])
+    oracle = Oracle(tiny_model("llama"), "model.layers")
+    for module in (tiny_model("llama"), torch.compile(tiny_model("llama"), backend="eager")):
+        if not hasattr(module, "_orig_mod"):
+            module.compile(backend="eager")
+        plain = module(ids).logits
+        for factor in (1.0, -1.0):
+            with under(module, _times(steering, factor)):
+                found = module(ids).logits[0]
+            want = oracle.forward(PROMPTS[0], _times(steering, factor)).logits
+            torch.testing.assert_close(found, want, atol=1e-4, rtol=1e-4)
+        assert torch.equal(module(ids).logits, plain)
+
+
+def _times(steering, factor):
+    edits = [caa.Edit(each.layer, each.vector, factor * each.multiplier) for each in steering.edits]
+    return caa.Steering(tuple(edits), steering.start)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiled_first", [True, False])
+def test_a_static_cache_that_compiles_by_itself_is_steered_in_every_token(compiled_first):
+    module, steering = tiny_model("llama"), STEERINGS["add"]
+    # As on a GPU, where transformers compiles what uses such a cache.
+    config = transformers.CompileConfig(backend="eager", mode=None)
+    config._compile_all_devices = True
+    settings = {"cache_implementation": "static", "compile_config": config}
+    plain = expected(module, caa.NO_STEERING, PROMPTS[:1])
+    want = expected(module, steering, PROMPTS[:1])
+    if compiled_first:
+        assert written(module, PROMPTS[:1], **settings) == plain
+    with under(module, steering):
+        assert written(module, PROMPTS[:1], **settings) == want != plain
+    assert written(module, PROMPTS[:1], **settings) == plain
+
+
 def test_a_generate_of_the_model_s_own_comes_back():
     def own(*_args, **_kwargs):
         return "own"
@@ -488,6 +551,12 @@ def test_models_that_hooks_can_not_reach_are_refused(llama):
         entering("smollm2-135m")
     with pytest.raises(ModelError, match="No decoder layers were found in Linear"):
         entering(nn.Linear(2, 2))
+    sizes = {"d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "vocab_size": 9}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    with pytest.raises(ModelError, match=r"BartForCond\w+ is an encoder-decoder, and caa\.steered"):
+        entering(
+            transformers.BartForConditionalGeneration(transformers.BartConfig(**sizes, **heads))
+        )
     two = nn.Module()
     two.left, two.right = nn.ModuleList([nn.Identity()]), nn.ModuleList([nn.Identity()])
     with pytest.raises(ModelError, match=r"left \(1.*caa\.Model\.wrap\(model, tokenizer, layers"):
@@ -539,6 +608,12 @@ def test_passes_whose_positions_can_not_be_told_are_refused(llama):
             llama(row, attention_mask=torch.ones(1, 1, 12, 12, dtype=torch.bool))
         with pytest.raises(SteeringError, match="several sequences"):
             llama(row, cu_seq_lens_q=torch.tensor([0, 5, 12]))
+        for lengths in ([5, 7], [1, 11]):
+            packed = torch.cat([torch.arange(length) for length in lengths])[None]
+            with pytest.raises(SteeringError, match="several sequences"):
+                llama(row, position_ids=packed, use_cache=False)
+            llama(row, position_ids=packed, attention_mask=torch.ones_like(row))
+        llama(row, position_ids=torch.arange(12)[None])
         with pytest.raises(ModelError, match="tuple doesn't say how many tokens it holds"):
             llama(row, past_key_values=(1,))
     gpt2 = tiny_model("gpt2")
@@ -554,3 +629,23 @@ def test_passes_whose_positions_can_not_be_told_are_refused(llama):
         cache.batch_select_indices(torch.tensor([0]))
         with pytest.raises(SteeringError, match="1 rows, but the prompts were 2"):
             llama(torch.tensor([[5]]), past_key_values=cache)
+
+
+def test_the_tracer_refuses_a_model_that_hooks_steer_and_is_as_before_when_they_are_gone():
+    module = tiny_model("llama")
+    model, same = (caa.Model.wrap(module, tiny_tokenizer("joined")) for _ in range(2))
+    pairs = [
+        caa.ContrastPair(f"{it}?\n\nChoices:\n (A) Yes\n (B) No", "(A)", "(B)") for it in "xyz"
+    ]
+    works = [
+        lambda: caa.generate(model, ["Hello"], VECTORS, layers=[1], max_new_tokens=2),
+        lambda: caa.score(model, pairs, VECTORS, layers=[1]),
+        lambda: caa.extract(model, pairs, layers=[1], balance="both_orders"),
+        lambda: model.tracer.capture([PROMPTS[0]], [1], [[-1]]),
+    ]
+    with caa.steered(module, VECTORS):
+        for work in works:
+            with pytest.raises(SteeringError, match=r"steered by caa\.steered: leave it before"):
+                work()
+    works[0]()
+    assert model.tracer.way == same.tracer.way != "plain"

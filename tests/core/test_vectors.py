@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from caa_nnsight.behavior import Behavior
 from caa_nnsight.errors import VectorError
 from caa_nnsight.vectors import SteeringVectors, VectorMeta, normalize_across, random_like
 from tests.core.examples import tiny
@@ -19,6 +20,7 @@ META = VectorMeta(
     polarity="Positive means tea.",
     model="tiny",
     revision="abc",
+    position="answer token",
     method="mean_difference",
     balance="stratify",
     n_pairs=12,
@@ -98,6 +100,19 @@ def test_arithmetic_is_that_of_the_tensors_layer_by_layer():
     assert_equal(ONE + OTHER, {layer: ONE[layer] + OTHER[layer] for layer in (2, 5)})
     assert_equal(ONE - OTHER, {layer: ONE[layer] - OTHER[layer] for layer in (2, 5)})
     assert_equal(ONE.select([5]), {5: ONE[5]})
+
+
+def test_the_polarity_is_turned_with_the_sign_and_back():
+    opposite = "The opposite of this. Positive means tea."
+    for turned in (-ONE, -2.0 * ONE, ONE * -1, ONE / -4):
+        assert turned.meta.polarity == opposite
+        assert (-turned).meta.polarity == (-3 * turned).meta.polarity == ONE.meta.polarity
+    for same in (2.0 * ONE, ONE / 4, ONE.normalized(), ONE + OTHER, ONE - -OTHER):
+        assert same.meta.polarity == ONE.meta.polarity
+    # Of a difference, and where there is none, nobody knows what it means.
+    assert [(ONE - OTHER).meta.polarity, (-vectors(polarity="")).meta.polarity] == ["", ""]
+    behavior = Behavior(name="tea", description="d", polarity=ONE.meta.polarity, pairs=[{}])
+    assert (-behavior).polarity == opposite
 
 
 def test_norms_and_cosines_in_closed_form():
@@ -335,8 +350,9 @@ def rewritten(path, **changes: str | None):
     [
         ({"format": "pt"}, "'pt'"),
         ({"format": None}, "'nothing'"),
-        ({"schema_version": "2"}, "schema version 2, .*reads 1: upgrade"),
-        ({"schema_version": None}, "schema version None"),
+        ({"schema_version": "2"}, "schema version '2', .*reads 1: upgrade"),
+        ({"schema_version": None}, "schema version 'None'"),
+        ({"schema_version": "9\n\x1b[2J" + "9" * 99}, r"version '9\\n\\x1b\[2J9{14}', but"),
         ({"n_pairs": "many"}, "damaged metadata"),
     ],
 )
@@ -352,11 +368,21 @@ def test_a_foreign_file_without_metadata_is_refused(tmp_path):
         SteeringVectors.load(tmp_path / "v.safetensors")
 
 
-def test_a_file_whose_tensors_are_not_layers_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "name", ["layers.first", "layers.-5", "layers.01", "layers.", "layers.9999999", "direction.1"]
+)
+def test_a_file_whose_tensors_are_not_layers_is_refused(tmp_path, name):
     metadata = {"format": "caa_nnsight.steering_vectors", "schema_version": "1"}
-    save_file({"layers.first": torch.ones(3)}, tmp_path / "v.safetensors", metadata)
-    with pytest.raises(VectorError, match="damaged"):
+    tensors = {"layers.1": torch.ones(3), name: torch.ones(3)}
+    save_file(tensors, tmp_path / "v.safetensors", metadata)
+    with pytest.raises(VectorError, match=f"holds '{name}', which is no vector of a layer"):
         SteeringVectors.load(tmp_path / "v.safetensors")
+
+
+def test_half_of_a_character_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(VectorError, match="`polarity` of these vectors holds half of a character"):
+        vectors(polarity="tea \ud800").save(tmp_path / "v.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_of_numbers_that_are_not_finite_is_refused_and_named(tmp_path):

@@ -1,16 +1,28 @@
 """`caa.bake`: plain transformers folders, whose logits are the oracle's that steers all tokens."""
 
 import json
+import resource
 import subprocess
 import sys
+from pathlib import Path
+from threading import Thread
 
+import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, OPTConfig, OPTForCausalLM
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+)
 
 import caa_nnsight as caa
 from caa_nnsight.errors import ModelError, SteeringError, VectorError
 from caa_nnsight.exchange import baked
+from caa_nnsight.models import complaints
 from caa_nnsight.models.model import Model, RemoteModel
 from tests.cli.calling import caa as command
 from tests.cli.places import save_model
@@ -115,6 +127,47 @@ def test_the_model_that_was_given_is_left_as_it_was(tmp_path):
     assert "generate" not in vars(module)
 
 
+def test_other_threads_make_modules_with_weights_meanwhile_but_load_no_model(tmp_path, monkeypatch):
+    found = []
+
+    def other_thread():
+        held = not complaints._loading.acquire(blocking=False)
+        if not held:
+            complaints._loading.release()
+        found.append((nn.Linear(2, 2).weight.is_meta, held))
+
+    def built(config, kind=LlamaForCausalLM):
+        model = kind(config)
+        thread = Thread(target=other_thread)
+        thread.start()
+        thread.join()
+        return model
+
+    module = tiny_model("llama")
+    monkeypatch.setattr("transformers.LlamaForCausalLM", built)
+    caa.bake(module, VECTORS, tmp_path / "baked")
+    assert found == [(False, True)]
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float32, torch.tensor])
+def test_multipliers_of_other_libraries_are_numbers_too(kind, tmp_path):
+    caa.bake(tiny_model("llama"), VECTORS, tmp_path / "baked", kind(2))
+    facts = json.loads((tmp_path / "baked" / baked.PROVENANCE).read_text("utf-8"))
+    assert facts["multiplier"] == 2.0
+
+
+def test_folders_of_the_tokenizer_s_can_be_opened(tmp_path):
+    tokenizer = tiny_tokenizer("joined")
+    tokenizer.chat_template = dict.fromkeys(("default", "tool_use"), tokenizer.chat_template)
+    caa.bake(tiny_model("llama"), VECTORS, tmp_path / "baked", tokenizer=tokenizer)
+    (templates,) = (path for path in (tmp_path / "baked").iterdir() if path.is_dir())
+    assert templates.stat().st_mode == tmp_path.stat().st_mode | 0o55
+    assert AutoTokenizer.from_pretrained(tmp_path / "baked").chat_template.keys() == {
+        "default",
+        "tool_use",
+    }
+
+
 def test_the_folder_has_the_tokenizer_and_says_what_was_done(tmp_path):
     model = caa.Model.wrap(tiny_model("llama"), tiny_tokenizer("joined"), name="tiny")
     caa.bake(model, VECTORS, tmp_path / "deep" / "baked", 1.5, layers=2)
@@ -136,12 +189,18 @@ def test_the_folder_has_the_tokenizer_and_says_what_was_done(tmp_path):
 def test_the_command_bakes_a_vector_file_into_a_model(tmp_path):
     save_model(tmp_path / "model")
     VECTORS.save(tmp_path / "tea.safetensors")
-    words = ("vectors", "bake", "tea.safetensors", "baked", "--model=model", "--layers=1")
-    outcome = command(*words, "--multiplier=-2", folder=tmp_path)
-    assert (outcome.code, outcome.out) == (0, f"Baked model: {tmp_path / 'baked'}\n")
+    words = ("vectors", "bake", "tea.safetensors", "baked", "--layers=1")
+    here = (*words, "--model=model")
+    outcome = command(*here, "--layers-path=layers", folder=tmp_path)
+    assert outcome.code == 2
+    assert "'layers' names no list of layers" in outcome.err
+    outcome = command(*here, "--layers-path=model.layers", "--multiplier=-2", folder=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == f"Baked model: {tmp_path / 'baked'}\n"
     facts = json.loads((tmp_path / "baked" / baked.PROVENANCE).read_text("utf-8"))
     assert (facts["base_model"], facts["layers"], facts["multiplier"]) == ("model", [1], -2.0)
-    outcome = command(*words, folder=tmp_path)
+    # Before a model is looked for.
+    outcome = command(*words, "--model=nowhere/there", folder=tmp_path)
     assert outcome.code == 2
     assert "baked isn't empty" in outcome.err
 
@@ -210,6 +269,24 @@ def test_a_model_that_computes_something_else_than_its_family_is_refused(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_half_precision_has_to_hold_the_steering(tmp_path, monkeypatch):
+    module, way = tiny_model("llama").to(torch.bfloat16), baked._with_biases
+    with pytest.raises(ModelError, match="At this strength, bfloat16 can't hold the steering"):
+        caa.bake(module, VECTORS, tmp_path / "baked", 0.01, layers=1)
+    caa.bake(module, VECTORS, tmp_path / "right", 0.1, layers=1)
+
+    def unsteered(module, path, steering):
+        return way(module, path, VECTORS.steering(0.0, layers=steering.layers))
+
+    monkeypatch.setattr(baked, "_with_biases", unsteered)
+    # As near as this dtype is trusted, were it not for how little the steering does.
+    plain = unsteered(module, "model.layers", VECTORS.steering(layers=1))
+    assert baked._differences(module, plain, VECTORS.select([1]), 0.05)[0] < 0.1
+    with pytest.raises(ModelError, match="At this strength"):
+        caa.bake(module, VECTORS, tmp_path / "baked", 0.05, layers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["right"]
+
+
 def test_models_elsewhere_and_vectors_that_do_not_fit_are_refused(tmp_path):
     module = tiny_model("llama")
     remote = RemoteModel(lm=None, jobs=None, host="x")
@@ -220,6 +297,8 @@ def test_models_elsewhere_and_vectors_that_do_not_fit_are_refused(tmp_path):
         caa.bake(module, caa.SteeringVectors({1: torch.ones(5)}), tmp_path / "baked")
     with pytest.raises(SteeringError, match="finite"):
         caa.bake(module, VECTORS, tmp_path / "baked", float("inf"))
+    with pytest.raises(SteeringError, match=r"one number, but got \[1\.0, 2\.0\]"):
+        caa.bake(module, VECTORS, tmp_path / "baked", [1.0, 2.0])
     with pytest.raises(ModelError, match="not in memory"):
         caa.bake(tiny_model("llama").to("meta"), VECTORS, tmp_path / "baked")
 
@@ -237,3 +316,24 @@ def test_folders_that_hold_something_or_can_not_be_written_are_refused(tmp_path)
     caa.bake(module, VECTORS, tmp_path / "empty")
     assert (tmp_path / "empty" / "config.json").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "full"]
+
+
+@pytest.mark.parametrize("folder", [".", "", "new/.."])
+def test_the_working_folder_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(VectorError, match="is the working folder"):
+        caa.bake(tiny_model("llama"), VECTORS, folder)
+    assert Path.cwd() == tmp_path
+    caa.bake(tiny_model("llama"), VECTORS, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_disk_that_is_full_is_said_in_one_sentence_and_nothing_stays(tmp_path):
+    module, before = tiny_model("llama"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(VectorError, match=r"can't be written to .*baked \(.*File too large"):
+            caa.bake(module, VECTORS, tmp_path / "baked")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

@@ -44,11 +44,15 @@ class Repository:
 
 @dataclass
 class Fault:
-    """What befalls requests whose method and path match: a status, "disconnect", or a wait."""
+    """What befalls requests whose method and path match: a status, "disconnect", or a wait.
+
+    The first `after` of them are answered as usual.
+    """
 
     where: str
     what: int | str | threading.Event
     times: int = 1000
+    after: int = 0
 
 
 class LocalHub:
@@ -113,6 +117,9 @@ class LocalHub:
         self.tokens.append(request.token)
         for fault in self.faults:
             if fault.times > 0 and re.search(fault.where, f"{request.method} {path}"):
+                if fault.after > 0:
+                    fault.after -= 1
+                    continue
                 fault.times -= 1
                 self.reached.set()
                 if isinstance(fault.what, threading.Event):

@@ -65,6 +65,22 @@ def test_data_that_are_gone_do_not_stay_in_the_repository(hub):
     assert Behavior.from_pretrained(REPO).load_open_ended() == []
 
 
+def test_a_commit_in_the_cache_is_read_without_the_hub(hub):
+    """It has no held-out pairs, so a file that is missing isn't always one to wait for."""
+    pushed = made_up.choices().push_to_hub(REPO)
+    whole = get_behavior(pushed.address).data_hash()
+    hub.requests.clear()
+    assert get_behavior(pushed.address).data_hash() == whole
+    assert hub.requests == []
+
+
+def test_a_commit_that_is_in_the_cache_in_part_is_completed(hub, tmp_path):
+    pushed = made_up.choices().push_to_hub(REPO)
+    whole = get_behavior(pushed.address).data_hash()
+    next((tmp_path / "hub").rglob("snapshots/*/pairs.jsonl")).unlink()
+    assert get_behavior(pushed.address).data_hash() == whole
+
+
 def test_code_in_a_repository_is_neither_fetched_nor_run(hub, tmp_path):
     files = write_behavior(made_up.choices())
     bomb = b"raise SystemExit('this ran')"
@@ -144,6 +160,10 @@ def without(name):
     return lambda files: {key: value for key, value in files.items() if key != name}
 
 
+def fewer_pairs(files):
+    return files | {"pairs.jsonl": b"".join(files["pairs.jsonl"].splitlines(True)[:-2])}
+
+
 def declaring(**attributes):
     return lambda files: changed(
         attributes=json.loads(files["behavior.json"])["attributes"] | attributes
@@ -153,14 +173,16 @@ def declaring(**attributes):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
+        (fewer_pairs, "The data of .* are not those that its behavior.json was written for: push"),
         (without("pairs.jsonl"), "has no pairs.jsonl, which behavior.json counts on"),
-        (changed(schema_version="2"), "has the schema version 2, .* upgrade caa_nnsight"),
+        (changed(schema_version="2"), "has the schema version '2', .* upgrade caa_nnsight"),
         (changed(format="other"), "is no behavior of caa_nnsight"),
         (changed(records={"../../etc/passwd": 1}), "counts on other data than pairs"),
         (changed(attributes=[1]), "has no object 'attributes'"),
         (declaring(sources={"a": 1}), "declares 'sources', which this version"),
         (declaring(name="../up"), "`name` of behavior .* letters, digits"),
         (declaring(polarity=5), "`polarity` of behavior .* has to be a text"),
+        (declaring(polarity="a \ud800"), "`polarity` of behavior .* holds half of a character"),
         (declaring(form="images"), "`form` of behavior .* is 'images'"),
         (lambda files: files | {"behavior.json": b"{"}, "can't be read as JSON"),
         (lambda files: files | {"behavior.json": b"[" * 100_000}, "can't be read as JSON"),
@@ -174,6 +196,20 @@ def test_files_that_make_no_behavior_are_refused_in_one_sentence(tmp_path, spoil
     with pytest.raises(BehaviorError, match=sentence) as caught:
         Behavior.from_pretrained(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"{", f"pairs.jsonl:1 of hf:{REPO}: not JSON"),
+        (b"\xff", f"pairs.jsonl of hf:{REPO} is not UTF-8 text"),
+    ],
+)
+def test_data_that_cannot_be_read_are_told_by_their_repository(hub, content, sentence):
+    hub.make("datasets", REPO, write_behavior(made_up.choices()) | {"pairs.jsonl": content})
+    with pytest.raises(BehaviorError) as caught:
+        Behavior.from_pretrained(REPO)
+    assert str(caught.value).startswith(sentence)
 
 
 def test_a_place_that_is_no_folder_is_told(tmp_path):

@@ -130,6 +130,13 @@ MEANWHILE = (
         (failing("POST .*/commit/", 412), WRITER, push, MEANWHILE),
         (failing("POST .*/commit/", "disconnect"), WRITER, push, "can't be reached from here"),
         (failing("PUT /large/", 403), WRITER, push, REFUSED),
+        (
+            failing("POST .*/commit/", 400),
+            WRITER,
+            push,
+            f"The Hugging Face Hub refuses this for {REPO} (400: Something is wrong).",
+        ),
+        (failing("POST .*/commit/", 429), WRITER, push, "answered 429 for"),
     ],
 )
 def test_what_the_hub_refuses_is_told_in_one_sentence(
@@ -188,6 +195,53 @@ def test_without_the_hub_the_cache_serves(hub, monkeypatch, capfd, offline):
     assert said in told if said else told == ""
 
 
+@pytest.mark.parametrize("what", [503, "disconnect"])
+def test_a_hub_that_stops_answering_between_two_requests_is_told(hub, capfd, what):
+    vectors(seed=1).push_to_hub(REPO)
+    read()
+    vectors(seed=2).push_to_hub(REPO)
+    capfd.readouterr()
+    hub.faults.append(Fault("GET /api/models/", what, after=1))
+    assert read()[LAYER].equal(vectors(seed=1)[LAYER])
+    told = capfd.readouterr().err
+    assert f" The copy of {REPO} in the cache is taken (commit " in told
+    assert ("stopped answering." in told) == (what == 503)
+    hub.faults.clear()
+    assert read()[LAYER].equal(vectors(seed=2)[LAYER])
+
+
+def test_a_file_too_large_to_be_read_is_not_downloaded(hub, monkeypatch):
+    hub.make("models", REPO, {"vectors.safetensors": b"0" * 3 * 2**20})
+    monkeypatch.setitem(repositories.VECTORS.wanted, "vectors.safetensors", 2**20)
+    with pytest.raises(HubError) as caught:
+        read()
+    assert str(caught.value) == (
+        f"vectors.safetensors of hf:{REPO} has 3 MiB, but at most 1 MiB are read, so it is not "
+        "downloaded: give another repository."
+    )
+    assert not any("/resolve/" in request for request in hub.requests)
+
+
+def test_what_fails_on_this_machine_is_no_reason_to_take_an_older_copy(hub, monkeypatch):
+    public(hub)
+    read()
+    monkeypatch.setattr(repositories, "_names", lambda info: info.no_such_thing)
+    with pytest.raises(HubError, match=f"for {REPO} failed here \\(AttributeError\\)"):
+        read()
+
+
+def test_a_cache_that_cannot_be_used_is_told(hub, monkeypatch, tmp_path):
+    public(hub)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file"))
+    with pytest.raises(HubError) as caught:
+        read()
+    assert str(caught.value) == (
+        f"The Hugging Face cache in {tmp_path / 'file'} can't be used (Not a directory): mend "
+        "that, or name another folder with HF_HOME."
+    )
+
+
 @pytest.mark.parametrize(
     ("offline", "sentence"),
     [
@@ -240,7 +294,19 @@ def test_a_token_that_no_header_can_carry_is_not_shown(hub, token):
             act(token=token)
         assert "no token has" in str(caught.value)
         shown = "".join(traceback.format_exception(caught.value))
-        assert not token or token not in shown.replace(str(caught.value), "")
+        assert not token or token not in shown
+    assert hub.requests == []
+
+
+def test_a_token_of_the_environment_that_no_header_can_carry_is_told(hub, monkeypatch):
+    public(hub)
+    read()
+    hub.requests.clear()
+    monkeypatch.setenv("HF_TOKEN", "hf_ünicode")
+    for act in (push, read):
+        with pytest.raises(HubError, match="characters that no token has") as caught:
+            act()
+        assert "hf_ünicode" not in "".join(traceback.format_exception(caught.value))
     assert hub.requests == []
 
 

@@ -8,6 +8,7 @@ import torch
 
 from caa_nnsight.analysis import damage, effect, example_scores, load_run
 from caa_nnsight.errors import CAAError, HubError, VectorError
+from caa_nnsight.hub.vectors_card import vectors_card
 from caa_nnsight.vectors import SteeringVectors
 from tests.analysis.fake_run import LAYER
 from tests.core.examples import tiny
@@ -123,6 +124,32 @@ def test_the_card_tells_what_a_score_frame_says(hub):
     )
     vectors().push_to_hub(REPO, results=scores)
     assert "how much any push would do is not measured" in card_of(hub)
+
+
+def with_effect(*rows):
+    """A card of figures as `caa_nnsight.card_figures.figures` gives them: vector, layer, items."""
+    nothing = dict.fromkeys(("change", "change_low", "change_high", "share_up"))
+    told = [
+        {"vector": vector, "layer": layer, "n_items": n_items, "n_vectors": 1} | nothing
+        for vector, layer, n_items in rows
+    ]
+    words = {"split": "held-out", "unit": "logits", "headline": "", "points": []}
+    effect = words | {"low": -1.0, "high": 1.0, "rows": told}
+    return vectors_card(vectors(), REPO, figures={"layer": None, "effect": effect})
+
+
+@pytest.mark.parametrize(
+    ("other", "is_control"),
+    [(("random", LAYER, 4), True), (("random", LAYER, 0), False), (("sycophancy", 14, 4), False)],
+)
+def test_rows_that_are_no_control_or_were_not_scored_do_not_pass_for_one(other, is_control):
+    card = with_effect(("behavior", LAYER, 4), other)
+    assert ("No random vectors of the same length were scored" not in card) == is_control
+
+
+def test_of_several_layers_the_code_takes_one_that_was_measured():
+    card = with_effect(("behavior", LAYER - 1, 4), ("behavior", LAYER + 1, 4))
+    assert f"layers=[{LAYER + 1}],  # several were measured: see above\n" in card
 
 
 def test_the_card_tells_damage_where_it_was_measured(hub):

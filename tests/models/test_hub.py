@@ -189,6 +189,14 @@ def test_a_network_error_never_repeats_the_token(monkeypatch):
     assert "secret" not in str(caught.value)
 
 
+def test_a_token_that_no_header_can_carry_is_told_and_not_shown(online, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_ünicode")
+    with pytest.raises(ModelError, match="characters that no token has") as caught:
+        load(REPO, **ON_CPU)
+    assert "ünicode" not in str(caught.value)
+    assert online.requests == []
+
+
 def test_a_full_disk_during_a_download_is_told(online, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")

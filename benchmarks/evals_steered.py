@@ -97,22 +97,23 @@ def inspect_runs(options: argparse.Namespace, folder: str) -> dict[str, Run]:
 
 
 def inspect_log(logs: Path) -> Run:
+    """Besides the task's own metrics, the share of answers that its scorer could read."""
     (log,) = [json.loads(path.read_text()) for path in logs.glob("*.json")]
     if log["status"] != "success":
         sys.exit(f"{logs}: {log['status']} ({log.get('error')})")
-    return Run(
-        {
-            metric: value["value"]
-            for score in log["results"]["scores"]
-            for metric, value in score["metrics"].items()
-        },
-        {
-            str(sample["id"]): [
-                choice["message"]["content"] for choice in sample["output"]["choices"]
-            ]
-            for sample in log["samples"]
-        },
+    own = {
+        metric: value["value"]
+        for score in log["results"]["scores"]
+        for metric, value in score["metrics"].items()
+    }
+    read = mean(
+        any(score.get("answer") for score in sample["scores"].values()) for sample in log["samples"]
     )
+    items = {
+        str(sample["id"]): [choice["message"]["content"] for choice in sample["output"]["choices"]]
+        for sample in log["samples"]
+    }
+    return Run(own | {"answers read": read}, items)
 
 
 # -- lm-evaluation-harness ---------------------------------------------------------------------

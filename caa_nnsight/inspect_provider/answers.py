@@ -16,10 +16,9 @@ from inspect_ai.model import (
 )
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedTokenizerBase
 
-    from caa_nnsight.inspect_provider.batches import Written
+    from caa_nnsight.inspect_provider.batches import TokenLogprobs, Written
     from caa_nnsight.inspect_provider.wishes import Wishes
 
 
@@ -49,9 +48,7 @@ def choice_of(
         reason = "max_tokens" if room == wishes.max_tokens else "model_length"
     logprobs = None
     if written.logprobs is not None:
-        content = _logprobs(
-            tokenizer, written.ids[:count], written.logprobs, wishes.top_logprobs or 0
-        )
+        content = _logprobs(tokenizer, written.ids[:count], written.logprobs)
         logprobs = Logprobs(content=content)
     return ChatCompletionChoice(
         message=ChatMessageAssistant(content=text, model=model_name, source="generate"),
@@ -80,23 +77,20 @@ def until_stop(
 
 
 def _logprobs(
-    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], logprobs: torch.Tensor, top: int
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], logprobs: Sequence[TokenLogprobs]
 ) -> list[Logprob]:
-    found = []
-    for token, row in zip(ids, logprobs, strict=False):
-        values, tokens = row.topk(min(top, len(row)))
-        likeliest = [
-            TopLogprob(**_token(tokenizer, other), logprob=value)
-            for value, other in zip(values.tolist(), tokens.tolist(), strict=True)
-        ]
-        found.append(
-            Logprob(
-                **_token(tokenizer, token),
-                logprob=float(row[token]),
-                top_logprobs=likeliest or None,
-            )
+    return [
+        Logprob(
+            **_token(tokenizer, token),
+            logprob=here.written,
+            top_logprobs=[
+                TopLogprob(**_token(tokenizer, other), logprob=value)
+                for other, value in here.likeliest
+            ]
+            or None,
         )
-    return found
+        for token, here in zip(ids, logprobs, strict=False)
+    ]
 
 
 def _token(tokenizer: PreTrainedTokenizerBase, token: int) -> dict:

@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    import torch
-
     from caa_nnsight.prompts import TextPrompt
     from caa_nnsight.steering import Steering
     from caa_nnsight.tracer import Tracer
@@ -34,17 +32,29 @@ NEXT, ALL, LOOK = 0.02, 0.2, 0.01
 
 
 @dataclass(frozen=True)
+class TokenLogprobs:
+    """What the model expected at one token of an answer, in nats.
+
+    Attributes:
+        written: log-probability of the token that was written.
+        likeliest: the likeliest tokens with theirs, as many as were asked for, in descending order.
+    """
+
+    written: float
+    likeliest: list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
 class Written:
     """One answer.
 
     Attributes:
         ids: its tokens, without the end of the sequence.
-        logprobs: float32 `[tokens, vocabulary]`, log-probabilities at each token; None where they
-            weren't asked for.
+        logprobs: of each token; None where they weren't asked for.
     """
 
     ids: list[int]
-    logprobs: torch.Tensor | None = None
+    logprobs: list[TokenLogprobs] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +68,8 @@ class Request:
         max_new_tokens, temperature, top_p, batch_size: see `Tracer.generate_ids`.
         seed: of the sampling; None draws each answer anew.
         count: how many answers.
-        logprobs: whether to compute log-probabilities too.
+        top_logprobs: of how many of the likeliest tokens log-probabilities are wanted beside those
+            of the written ones; None for none at all.
         answers: the answers, when they are there.
     """
 
@@ -70,7 +81,7 @@ class Request:
     top_p: float = 1.0
     seed: int | None = None
     count: int = 1
-    logprobs: bool = False
+    top_logprobs: int | None = None
     batch_size: int = 32
     answers: Future[list[Written]] = field(default_factory=Future)
 
@@ -140,15 +151,24 @@ def write_together(requests: Sequence[Request]) -> None:
 
 
 def _with_logprobs(request: Request, ids: list[int]) -> Written:
-    if not request.logprobs:
+    if request.top_logprobs is None:
         return Written(ids)
     prompt = request.prompt
-    # One answer at a time, since its logits are over the whole vocabulary.
+    # Logits are over the whole vocabulary: one answer at a time, and only what is asked for stays.
     (logits,) = request.tracer.logits(
         [[*prompt.ids, *ids]], request.steering, prompt_lengths=[prompt.prompt_length]
     )
     before = logits[prompt.prompt_length - 1 : prompt.prompt_length - 1 + len(ids)]
-    return Written(ids, before.log_softmax(-1))
+    logprobs = before.log_softmax(-1)
+    values, tokens = logprobs.topk(min(request.top_logprobs, logprobs.shape[-1]))
+    likeliest = zip(tokens.tolist(), values.tolist(), strict=True)
+    return Written(
+        ids,
+        [
+            TokenLogprobs(float(row[token]), list(zip(*pair, strict=True)))
+            for token, row, pair in zip(ids, logprobs, likeliest, strict=True)
+        ],
+    )
 
 
 class _Worker:

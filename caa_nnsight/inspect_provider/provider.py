@@ -17,16 +17,18 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
-from caa_nnsight.errors import CAAError, ModelError, SteeringError
+from caa_nnsight.errors import CAAError, ModelError
 from caa_nnsight.inspect_provider.answers import choice_of, until_stop
 from caa_nnsight.inspect_provider.arguments import Arguments, read_arguments
 from caa_nnsight.inspect_provider.batches import Request, written
+from caa_nnsight.inspect_provider.in_force import SteeringInForce
 from caa_nnsight.inspect_provider.messages import conversation_prompt
 from caa_nnsight.inspect_provider.wishes import MAX_TOKENS, read_config
-from caa_nnsight.steering import NO_STEERING, Steering
 
 if TYPE_CHECKING:
     from caa_nnsight.models import Model
+    from caa_nnsight.prompts import TextPrompt
+    from caa_nnsight.steering import Steering
 
 # The key with which Inspect makes a model only to ask for its name.
 NAME_ONLY = "__model_info_lookup__"
@@ -58,16 +60,38 @@ class SteeredModel(ModelAPI):
         config: GenerateConfig = GenerateConfig(),  # noqa: B008  # it is never changed
         **model_args: Any,
     ) -> None:
-        super().__init__(model_name=model_name, base_url=base_url, config=config)
         self._model: Model | None = None
+        # Of models in roles, Inspect notes `base_url` and gives it back to a retry.
+        host = (base_url or "").partition("#")[0] or None
+        super().__init__(model_name=model_name, base_url=host, config=config)
         if api_key == NAME_ONLY:
             return
         try:
-            self._arguments = _read(base_url, api_key, model_args)
-            self._model = _model(model_name, self._arguments)
-            self._steering = _steering(self._arguments, self._model)
+            self._arguments = _read(host, api_key, model_args)
+            model = _model(model_name, self._arguments)
+            self._in_force = SteeringInForce(self._arguments, model)
+            self._model = model
         except CAAError as error:
             raise _without_traceback(error) from error
+
+    @property
+    def base_url(self) -> str | None:
+        """The server's address if there is one, `#`, and a digest of the model and its steering.
+
+        Inspect keeps answers under this, the model's name and what is asked, and not under the
+        model's arguments: without the digest, answers at one multiplier would be given at all.
+
+        Raises:
+            CAAError: If the vectors' file was replaced, and can't be read.
+        """
+        if self._model is None:
+            return self._host
+        self._in_force.refresh(self._model)
+        return f"{self._host or ''}#{self._in_force.digest}"
+
+    @base_url.setter
+    def base_url(self, host: str | None) -> None:
+        self._host = host
 
     async def generate(
         self,
@@ -91,6 +115,7 @@ class SteeredModel(ModelAPI):
             ModelError: If the task gives tools, or the model is closed.
             PromptError: If the messages are no conversation in text.
             SteeringError: If a setting can't be kept.
+            VectorError: If the vectors' file was replaced, and can't be read.
         """
         if tools:
             names = ", ".join(tool.name for tool in tools)
@@ -101,24 +126,26 @@ class SteeredModel(ModelAPI):
         if self._model is None:
             raise ModelError(f"The model {self.model_name} is closed: get it anew.")
         wishes = read_config(config)
+        self._in_force.refresh(self._model)
+        steering = self._in_force.steering
         tokenizer = self._model.tokenizer
         prompt = conversation_prompt(tokenizer, input)
         room = wishes.max_tokens
         if window := self._model.window:
             room = min(room, window - prompt.prompt_length)
         if room < 1:
-            return self._too_long(prompt.prompt_length, prompt.text)
+            return self._too_long(prompt, steering)
         started = time.monotonic()
         request = Request(
             self._model.tracer,
             prompt,
-            self._steering,
+            steering,
             max_new_tokens=room,
             temperature=wishes.temperature,
             top_p=wishes.top_p,
             seed=wishes.seed,
             count=wishes.choices,
-            logprobs=wishes.top_logprobs is not None,
+            top_logprobs=wishes.top_logprobs,
             batch_size=self._arguments.batch_size,
         )
         answers = await written(request)
@@ -132,7 +159,8 @@ class SteeredModel(ModelAPI):
         )
         seconds = time.monotonic() - started
         output = ModelOutput(model=name, choices=choices, usage=usage, time=seconds)
-        return output, self._call(prompt.text, [each.message.text for each in choices], seconds)
+        texts = [each.message.text for each in choices]
+        return output, _call(prompt, steering, texts, seconds)
 
     def max_tokens(self) -> int:
         """Tokens of an answer where nothing else is set; the same as of Inspect's `hf` models."""
@@ -164,7 +192,8 @@ class SteeredModel(ModelAPI):
         """Let go of the model; its memory is free when no other provider uses it."""
         self._model = None
 
-    def _too_long(self, length: int, text: str) -> tuple[ModelOutput, ModelCall]:
+    def _too_long(self, prompt: TextPrompt, steering: Steering) -> tuple[ModelOutput, ModelCall]:
+        length = prompt.prompt_length
         output = ModelOutput.from_content(
             f"caa/{self.model_name}",
             "",
@@ -172,15 +201,16 @@ class SteeredModel(ModelAPI):
             error=f"The prompt has {length} tokens, more than this model can read.",
         )
         output.usage = ModelUsage(input_tokens=length, total_tokens=length)
-        return output, self._call(text, [], 0.0)
+        return output, _call(prompt, steering, [], 0.0)
 
-    def _call(self, prompt: str, texts: list[str], seconds: float) -> ModelCall:
-        edits = [
-            {"layer": edit.layer, "multiplier": edit.multiplier, "norm": float(edit.vector.norm())}
-            for edit in self._steering.edits
-        ]
-        request = {"prompt": prompt, "steering": edits, "start": self._steering.start}
-        return ModelCall.create(request=request, response={"texts": texts}, time=seconds)
+
+def _call(prompt: TextPrompt, steering: Steering, texts: list[str], seconds: float) -> ModelCall:
+    edits = [
+        {"layer": edit.layer, "multiplier": edit.multiplier, "norm": float(edit.vector.norm())}
+        for edit in steering.edits
+    ]
+    request = {"prompt": prompt.text, "steering": edits, "start": steering.start}
+    return ModelCall.create(request=request, response={"texts": texts}, time=seconds)
 
 
 def _read(base_url: str | None, api_key: str | None, given: dict[str, Any]) -> Arguments:
@@ -202,23 +232,6 @@ def _model(name: str, arguments: Arguments) -> Model:
         if model is None:
             model = _loaded[key] = load(name, **arguments.loading)
         return model
-
-
-def _steering(arguments: Arguments, model: Model) -> Steering:
-    if arguments.vectors is None:
-        return NO_STEERING
-    from caa_nnsight.vectors import SteeringVectors
-
-    vectors = SteeringVectors.load(arguments.vectors, model=model)
-    if arguments.layers is None and len(vectors) > 1:
-        raise SteeringError(
-            f"{arguments.vectors} holds vectors of {len(vectors)} layers, and to steer all at once "
-            "is seldom meant: say which, as in -M layers=14."
-        )
-    # As in caa_nnsight.generate, 0 is the plain model.
-    if not arguments.multiplier:
-        return NO_STEERING
-    return vectors.steering(arguments.multiplier, layers=arguments.layers, start=arguments.start)
 
 
 def _without_traceback(error: CAAError) -> Exception:

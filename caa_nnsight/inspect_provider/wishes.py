@@ -20,6 +20,8 @@ REFUSED = (
     "presence_penalty",
     "logit_bias",
     "response_schema",
+    "prompt_logprobs",
+    "extra_body",
 )
 
 
@@ -64,6 +66,11 @@ def read_config(config: GenerateConfig) -> Wishes:
         raise SteeringError(
             f"This task sets {' and '.join(asked)}, which caa models don't have: leave it out, so "
             "that scores are of what was asked."
+        )
+    if "" in (config.stop_seqs or ()):
+        raise SteeringError(
+            "This task has a stop sequence that is empty, which would empty every answer: leave it "
+            "out."
         )
     wishes = Wishes(
         max_tokens=_or(config.max_tokens, MAX_TOKENS),

@@ -39,7 +39,8 @@ def checked_prompt(model: Model, ask: Ask) -> TextPrompt:
     """The prompt as tokens.
 
     Raises:
-        PromptError: nothing is in it, or it and its answer are longer than the model's window.
+        PromptError: nothing is in it, or it and its answer are longer than the model's window, or
+            take more memory than there is for a pass.
     """
     if not ask.prompt.strip():
         raise PromptError("The prompt is empty: type at least one word.")
@@ -51,4 +52,19 @@ def checked_prompt(model: Model, ask: Ask) -> TextPrompt:
             f"{ask.max_new_tokens} is more than the {window} that {model.name} can hold: shorten "
             "the prompt or the answer."
         )
+    if not _has_room(model, prompt.prompt_length, ask.max_new_tokens):
+        raise PromptError(
+            f"The prompt has {prompt.prompt_length} tokens, which with an answer of "
+            f"{ask.max_new_tokens} takes more memory than there is for it: shorten the prompt or "
+            "the answer, close programs, or give a larger --memory-budget."
+        )
     return prompt
+
+
+def _has_room(model: Model, length: int, new_tokens: int) -> bool:
+    """Whether both answers fit into memory side by side; who takes too much of it is killed."""
+    from caa_nnsight.tracer.facts import Facts
+    from caa_nnsight.tracer.memory import room_for
+
+    logits = 1 if Facts(model).keeps_logits else length
+    return room_for(model).holds(2, length, length + new_tokens, 2 * logits)

@@ -1,4 +1,4 @@
-"""What the page offers to steer with: behaviors, vector files, and folders of runs."""
+"""What the page offers to steer with: behaviors, vectors, and folders of runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caa_nnsight.errors import SteeringError
+from caa_nnsight.errors import HubError, SteeringError
+from caa_nnsight.hub.address import is_address
+from caa_nnsight.models.complaints import as_phrase
 from caa_nnsight.registry import behavior_names, get_behavior
 
 if TYPE_CHECKING:
@@ -20,8 +22,9 @@ class Choice:
 
     Attributes:
         name: what the page calls it.
-        address: a behavior's name or path, or the path of a vector file.
-        is_file: whether `address` is a vector file; a behavior's vectors are extracted.
+        address: a behavior's name or path, or the path of a vector file; either may be a
+            repository on the Hub.
+        is_file: whether `address` is of vectors; a behavior's vectors are extracted.
         picked: the layer that a run picked on its validation items, None where there was no run.
     """
 
@@ -53,7 +56,8 @@ def find_choices(addresses: Sequence[str]) -> list[Choice]:
     """What is meant by the words of a command line; every behavior where there are none.
 
     Args:
-        addresses: behaviors by name or path, vector files, and folders of runs and studies.
+        addresses: behaviors by name or path, vector files, repositories on the Hub with either of
+            them, and folders of runs and studies.
 
     Raises:
         CAAError: one of them leads to nothing that steers.
@@ -79,21 +83,41 @@ def _choices_at(address: str) -> list[Choice]:
         choice = Choice(f"{path.stem} ({path})", str(path), is_file=True)
         choice.load()
         return [choice]
+    if is_address(address):
+        return [_on_hub(address)]
     return [Choice(get_behavior(address).name, address)]
+
+
+def _on_hub(address: str) -> Choice:
+    """A behavior, as everywhere; else vectors: the address doesn't say which it is."""
+    try:
+        return Choice(get_behavior(address).name, address)
+    except HubError as error:
+        no_behavior = error
+    choice = Choice(address, address, is_file=True)
+    try:
+        choice.load()
+    except HubError as error:
+        raise HubError(
+            f"There is no behavior at {address}, because {as_phrase(no_behavior)}; and there are "
+            f"no vectors, because {as_phrase(error)}."
+        ) from error
+    return choice
 
 
 def _of_folder(path: Path) -> list[Choice]:
     from caa_nnsight.analysis import load_run
 
     run = load_run(path)
+    # By the behaviors' names, under which their vectors are saved; settings have their addresses.
     files = {
         name: path / "vectors.safetensors"
         if run.kind == "run"
         else path / "vectors" / f"{name}.safetensors"
-        for name in run.manifest["settings"].get("behaviors", run.picked_layers)
+        for name in run.picked_layers
     }
     found = [
-        Choice(f"{name} ({path})", str(file), True, run.picked_layers.get(name))
+        Choice(f"{name} ({path})", str(file), True, run.picked_layers[name])
         for name, file in files.items()
         if file.is_file()
     ]

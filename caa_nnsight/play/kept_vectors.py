@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caa_nnsight.behavior import Behavior
 from caa_nnsight.errors import VectorError
 from caa_nnsight.extraction import extract
 from caa_nnsight.models.cache import ModelCache, explained_disk_errors
+from caa_nnsight.models.files import files_of
 from caa_nnsight.prompts import template_hash
 from caa_nnsight.run_pairs import split_at_most
 from caa_nnsight.vectors import SteeringVectors
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 SEED = 0
 """Of the behavior's split, as in `caa extract`."""
+
+FORMAT = 1
+"""Goes up when vectors are to be made anew, because they are made another way."""
 
 Progress = Callable[[int, int], None]
 
@@ -49,8 +52,9 @@ def kept_vectors(
         return extract(model, pairs, seed=SEED, behavior=behavior, progress=progress)
     cache = ModelCache()
     identity = {
+        "format": FORMAT,
         "model": model.describe(),
-        "weights": _files_of(model),
+        "weights": files_of(model),
         "template": template_hash(model.tokenizer),
         "behavior": behavior.provenance(),
         "pairs": [pair.id for pair in pairs],
@@ -68,17 +72,6 @@ def kept_vectors(
         with explained_disk_errors(cache.root):
             path.parent.mkdir(parents=True, exist_ok=True)
         return SteeringVectors.load(vectors.save(path))
-
-
-def _files_of(model: Model) -> list[tuple[str, int, int]]:
-    """The files of a model that its user may change: names, sizes and times."""
-    kind, _, place = model.source.partition(":")
-    if kind not in ("folder", "gguf"):
-        return []
-    path = Path(place).expanduser()
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [(file.name, file.stat()) for file in files if file.is_file()]
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
 def _digest(identity: dict[str, Any]) -> str:

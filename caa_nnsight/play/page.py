@@ -17,9 +17,10 @@ from caa_nnsight.play.asking import Ask
 from caa_nnsight.play.choices import Choice
 from caa_nnsight.play.complaints import sentence
 from caa_nnsight.play.desk import Desk
+from caa_nnsight.play.stopping import StoppedError
 from caa_nnsight.play.threads import in_thread
 from caa_nnsight.play.token_numbers import TokenNumbers, shaded
-from caa_nnsight.play.workbench import StoppedError, Workbench, Written
+from caa_nnsight.play.workbench import Workbench, Written
 
 if TYPE_CHECKING:
     from caa_nnsight.models import Model
@@ -221,9 +222,7 @@ class Page:
             by = f"{choice.name}, multiplier {times(ask.multiplier)}, layer {ask.layer}"
             self._answer_says[1].text = by
             watch = _Watch()
-            async with self._desk.turn(self._wait):
-                if stopped.is_set():
-                    raise StoppedError
+            async with self._desk.turn(self._wait, stopped):
                 self._status.text = "Reading the prompt …"
                 if not self._bench.has_vectors(choice):
                     self._status.text = f"Looking for the vectors of {choice.name} …"
@@ -234,6 +233,7 @@ class Page:
                     show=watch.see,
                     stopped=stopped,
                     progress=watch.count,
+                    said=watch.hear,
                 )
                 self._written = await self._watching(job, watch)
             ended = "Stopped" if stopped.is_set() else "Done"
@@ -255,6 +255,8 @@ class Page:
                 done, total = watch.pairs
                 self._bar.value = done / max(total, 1)
                 self._status.text = f"Extracting the vectors: {done} of {total} pairs"
+            if watch.said:
+                self._status.text = watch.said
         self._bar.set_visibility(False)
         return task.result()
 
@@ -296,14 +298,15 @@ class Page:
             self._go.enable()
             self._stop.disable()
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
         self._stopped.set()
+        await self._desk.look_up()
 
     async def _leave(self) -> None:
         """The tab is closed, unless it comes back at once: nobody reads on."""
         await asyncio.sleep(GRACE)
         if not self._client.has_socket_connection:
-            self._stopped.set()
+            await self._end()
 
     # -- the token view --------------------------------------------------------------------
 
@@ -314,12 +317,14 @@ class Page:
 
     async def _read_tokens(self) -> None:
         with self._work() as stopped:
-            async with self._desk.turn(self._wait):
-                if stopped.is_set():
-                    raise StoppedError
+            before = self._status.text
+            async with self._desk.turn(self._wait, stopped):
+                self._status.text = before
                 self._shade_says.text = "Reading the texts …"
-                self._read = await in_thread(self._bench.read, self._written)
+                self._read = await in_thread(self._bench.read, self._written, stopped=stopped)
             self._shade()
+        if not self._read:
+            self._shade_says.text = "Not read: fold this and open it again."
 
     def _shade(self) -> None:
         if not self._read or not self._written:
@@ -346,6 +351,7 @@ class _Watch:
     def __init__(self) -> None:
         self.answers: list[list[int]] | None = None
         self.pairs: tuple[int, int] | None = None
+        self.said = ""
         self._began = self._first = self._last = time.monotonic()
         self._steps = 0
 
@@ -354,6 +360,9 @@ class _Watch:
         if self.answers is None:
             self._first = now
         self._steps, self._last, self.answers = max(map(len, answers)), now, answers
+
+    def hear(self, sentence: str) -> None:
+        self.said = sentence
 
     def count(self, done: int, total: int) -> None:
         self.pairs = (done, total)

@@ -15,7 +15,7 @@ _NAMES = (ADDRESS, "localhost")
 
 
 def load_library() -> None:
-    """Load what the page is made with; before the model, and so before nnsight.
+    """Load what the page is made with, before the model that takes its time.
 
     Raises:
         CAAError: it isn't installed.
@@ -24,12 +24,7 @@ def load_library() -> None:
         raise CAAError(
             "The page needs NiceGUI, which isn't installed: pip install 'caa_nnsight[play]'."
         )
-    import anyio
     import nicegui  # noqa: F401
-
-    # nnsight gives every object an attribute `save`. Classes of anyio that are made after that,
-    # which is when its event loop is first used, take it for one of their own and fail.
-    anyio.run(anyio.sleep, 0)
 
 
 def bind(port: int) -> socket.socket:
@@ -125,8 +120,7 @@ class OnlyFromHere:
             return
         headers = {key.decode("latin-1"): each.decode("latin-1") for key, each in scope["headers"]}
         host, origin = headers.get("host", ""), headers.get("origin")
-        ours = urlsplit(f"//{host}").hostname in _NAMES
-        if not ours or (origin and urlsplit(origin).netloc != host):
+        if not _is_ours(host, origin):
             await _refuse(scope, receive, send)
             return
 
@@ -137,6 +131,16 @@ class OnlyFromHere:
             await send(message)
 
         await self._app(scope, receive, send_with_policy)
+
+
+def _is_ours(host: str, origin: str | None) -> bool:
+    """Whether a request goes to this machine's own name, and comes from no page of another."""
+    try:
+        there = urlsplit(f"//{host}").hostname in _NAMES
+        return there and (not origin or urlsplit(origin).netloc == host)
+    except ValueError:
+        # No address at all, such as a bracket.
+        return False
 
 
 def _policy(host: str) -> str:

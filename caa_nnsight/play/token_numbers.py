@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Literal
@@ -44,6 +44,7 @@ def read_tokens(
     layer: int,
     prompt: TextPrompt,
     answers: Answers,
+    look: Callable[[], None] = lambda: None,
 ) -> list[TokenNumbers]:
     """Read the prompt, the plain and the steered answer, all without steering.
 
@@ -54,6 +55,7 @@ def read_tokens(
         vectors: along which to measure.
         layer: whose output is read.
         prompt, answers: token ids.
+        look: called after each pass; what it raises ends the work.
 
     Returns:
         of the prompt, and of each answer in turn. Tokens that hold parts of one character are
@@ -72,6 +74,7 @@ def read_tokens(
     projections = [np.zeros(len(each)) for each in positions]
     lengths = [np.zeros(len(each)) for each in positions]
     for keys, hidden in model.tracer.iterate_captures(sequences, [layer], positions):
+        look()
         for (text, token), vector in zip(keys, hidden[:, 0].double().numpy(), strict=True):
             projections[text][token] = vector @ direction / size
             lengths[text][token] = np.linalg.norm(vector)

@@ -12,6 +12,7 @@ from caa_nnsight.play.asking import Ask, checked_prompt
 from caa_nnsight.play.choices import Choice
 from caa_nnsight.play.kept_vectors import kept_vectors
 from caa_nnsight.play.snippet import snippet
+from caa_nnsight.play.stopping import StoppedError, leaving_jobs
 from caa_nnsight.play.token_numbers import TokenNumbers, read_tokens
 from caa_nnsight.play.writing import Answers, Show, write
 from caa_nnsight.registry import get_behavior
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from caa_nnsight.vectors import SteeringVectors
 
 Progress = Callable[[int, int], None]
-
-
-class StoppedError(Exception):
-    """What was under way is no longer wanted."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +128,7 @@ class Workbench:
         show: Show,
         stopped: Event,
         progress: Progress | None = None,
+        said: Callable[[str], None] | None = None,
     ) -> Written:
         """Answer plainly and steered.
 
@@ -139,6 +137,7 @@ class Workbench:
             show: called with both answers whenever they have grown.
             stopped: ends the work when it is set.
             progress: called with (pairs done, pairs in all), where vectors are extracted first.
+            said: called with what happens to jobs on a server, in sentences.
 
         Raises:
             StoppedError: it was stopped before the first token.
@@ -152,16 +151,33 @@ class Workbench:
             if progress:
                 progress(done, total)
 
-        vectors = self.vectors(choice, go_on)
-        if stopped.is_set():
-            raise StoppedError
-        answers = write(self.model, vectors, ask, prompt, show, stopped)
+        with leaving_jobs(self.model, stopped, said):
+            vectors = self.vectors(choice, go_on)
+            if stopped.is_set():
+                raise StoppedError
+            answers = write(self.model, vectors, ask, prompt, show, stopped)
         return Written(choice, ask, prompt, answers)
 
-    def read(self, written: Written) -> list[TokenNumbers]:
-        """The numbers of every token of the prompt and of both answers; see `read_tokens`."""
+    def read(self, written: Written, *, stopped: Event) -> list[TokenNumbers]:
+        """The numbers of every token of the prompt and of both answers; see `read_tokens`.
+
+        Args:
+            written: the answers.
+            stopped: ends the work after the pass under way when it is set.
+
+        Raises:
+            StoppedError: it was stopped.
+            CAAError: the server is no good.
+        """
+
+        def look() -> None:
+            if stopped.is_set():
+                raise StoppedError
+
         vectors = self.vectors(written.choice)
-        return read_tokens(self.model, vectors, written.ask.layer, written.prompt, written.answers)
+        layer, prompt = written.ask.layer, written.prompt
+        with leaving_jobs(self.model, stopped):
+            return read_tokens(self.model, vectors, layer, prompt, written.answers, look)
 
     def code(self, choice: Choice, ask: Ask) -> str:
         """Code that does the same as the page; see `snippet`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from caa_nnsight.hooks import steered
 from caa_nnsight.play.asking import Ask
+from caa_nnsight.play.stopping import JobLeftError
 from caa_nnsight.prompts import TextPrompt
 from caa_nnsight.steering import NO_STEERING
 
@@ -66,12 +67,16 @@ def _write_here(
 ) -> Answers:
     import torch
 
+    from caa_nnsight.tracer.facts import Facts
+
     take = _taker(vectors, ask, prompt)
     ends = model.tracer.end_ids
     answers: Answers = [[], []]
     open_rows = {0, 1}
     rows = torch.tensor([prompt.ids, prompt.ids], device=model.device)
     passed, cache = rows, None
+    # Those of a long prompt's every token would take gigabytes.
+    last_only = {"logits_to_keep": 1} if Facts(model).keeps_logits else {}
     multipliers = [0.0, ask.multiplier]
     length = prompt.prompt_length
     with (
@@ -81,7 +86,7 @@ def _write_here(
         for step in range(ask.max_new_tokens):
             if stopped.is_set():
                 break
-            out = module(input_ids=passed, past_key_values=cache, use_cache=True)
+            out = module(input_ids=passed, past_key_values=cache, use_cache=True, **last_only)
             cache = getattr(out, "past_key_values", None)
             tokens = take(out.logits[:, -1], step)
             new = tokens.tolist()
@@ -133,14 +138,19 @@ def _write_behind_ndif(
     while open_rows and not stopped.is_set():
         written = max(map(len, answers))
         count = min(REMOTE_TOKENS, ask.max_new_tokens - written)
-        grown = model.tracer.generate_ids(
-            [TextPrompt(prompt.text, (*prompt.ids, *answers[row])) for row in open_rows],
-            # Rows that read alike share their prompt; each takes the steering that is its own.
-            [steerings[row] for row in open_rows],
-            max_new_tokens=count,
-            temperature=ask.temperature,
-            seed=ask.seed,
-        )
+        try:
+            grown = model.tracer.generate_ids(
+                [TextPrompt(prompt.text, (*prompt.ids, *answers[row])) for row in open_rows],
+                # Rows that read alike share their prompt; each takes the steering that is its own.
+                [steerings[row] for row in open_rows],
+                max_new_tokens=count,
+                temperature=ask.temperature,
+                seed=ask.seed,
+            )
+        except JobLeftError:
+            if not any(answers):
+                raise
+            break
         for place, row in enumerate(open_rows):
             answers[row] += grown[place][place]
         show([list(answer) for answer in answers])

@@ -73,7 +73,13 @@ class RemoteJobs:
         self.traffic = Traffic()
         self.clock = clock
         self.sleep = sleep
-        self.retries = Retries(settings.patience, clock=clock, sleep=sleep, seed=seed)
+        self.retries = Retries(
+            settings.patience,
+            clock=clock,
+            # Looked up each time: a page waits another way, so that jobs can be left.
+            sleep=lambda seconds: self.sleep(seconds),
+            seed=seed,
+        )
 
     def run(
         self,

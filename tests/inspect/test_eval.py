@@ -52,6 +52,59 @@ def test_inspect_finds_the_provider_by_its_entry_point_and_runs_a_task_steered(
     assert scores == ["C" if "second" in text else "I" for text in expected["text"]]
 
 
+def completion(question: str, folder, log_dir, vectors: Path, multiplier: float, **settings) -> str:
+    """What Inspect's `eval` has a steered model answer."""
+    from inspect_ai import Task, eval
+    from inspect_ai.dataset import Sample
+
+    (log,) = eval(
+        Task(dataset=[Sample(input=question)]),
+        model=f"caa/{folder}",
+        model_args={"vectors": str(vectors), "layers": 1, "multiplier": multiplier},
+        max_tokens=6,
+        log_dir=str(log_dir),
+        display="none",
+        **settings,
+    )
+    assert log.status == "success", log.error
+    assert log.eval.model_base_url is None
+    return log.samples[0].output.completion
+
+
+def test_inspects_cache_tells_multipliers_and_vectors_apart(
+    inspect_ai, tiny_folder, vectors, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("INSPECT_CACHE_DIR", str(tmp_path / "cache"))
+    path = vectors.save(tmp_path / "v.safetensors")
+
+    def answers(**settings) -> list[str]:
+        return [
+            completion("the sky at 1", tiny_folder, tmp_path, path, multiplier, **settings)
+            for multiplier in (-5, 0, 5)
+        ]
+
+    fresh = answers()
+    assert len(set(fresh)) == 3
+    assert answers(cache=True) == fresh
+    (-vectors).save(path)
+    assert answers(cache=True) == fresh[::-1]
+    kept = sum(each.is_file() for each in (tmp_path / "cache").rglob("*"))
+    assert answers(cache=True) == fresh[::-1]
+    assert sum(each.is_file() for each in (tmp_path / "cache").rglob("*")) == kept
+
+
+def test_vectors_whose_file_was_replaced_are_read_again(inspect_ai, tiny_folder, vectors, tmp_path):
+    """Inspect keeps models by their arguments, and the file's name is still the same."""
+    path = vectors.save(tmp_path / "v.safetensors")
+    first = completion("the sky at 1", tiny_folder, tmp_path, path, 5)
+    (-vectors).save(path)
+    second = completion("the sky at 1", tiny_folder, tmp_path, path, 5)
+    assert second != first
+    assert second == completion("the sky at 1", tiny_folder, tmp_path, path, 5)
+    vectors.save(path)
+    assert completion("the sky at 1", tiny_folder, tmp_path, path, 5) == first
+
+
 def inspect_eval(folder: Path, name: str, *words: str) -> tuple[str, dict | None]:
     """What `inspect eval` of the task in `tasks/` says, and its log if there is one."""
     (folder / "tasks").mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import caa_nnsight as caa
-from caa_nnsight.errors import ModelError, SteeringError
+from caa_nnsight.errors import ModelError, SteeringError, VectorError
 from caa_nnsight.prompts import text_prompt
 from tests.oracle import Oracle
 from tests.tiny_models import FAMILIES
@@ -89,6 +89,71 @@ def test_what_comes_together_passes_together_and_is_answered_as_if_alone(steered
 
 
 @slow
+def test_steerings_asked_at_the_same_time_do_not_mix(provider, ask, vector_file):
+    """Requests of several providers wait in one line; only those of one steering pass together."""
+    from inspect_ai.model import ChatMessageUser, GenerateConfig
+
+    providers = [
+        provider(vectors=str(vector_file), layers=1, multiplier=strength) for strength in (-5, 0, 5)
+    ]
+    pairs = [(one, question) for one in providers for question in QUESTIONS[:2]]
+
+    async def all_at_once():
+        config = GenerateConfig(max_tokens=TOKENS)
+        return await asyncio.gather(
+            *(
+                one.generate([ChatMessageUser(content=text)], [], "auto", config)
+                for one, text in pairs
+            )
+        )
+
+    together = texts([output for output, _ in asyncio.run(all_at_once())])
+    alone = [texts(ask(one, text, max_tokens=TOKENS))[0] for one, text in pairs]
+    assert together == alone
+    assert len({text for (text,) in alone[::2]}) == 3
+
+
+@slow
+def test_the_cache_key_is_no_servers_address(provider, vector_file):
+    steered = provider(vectors=str(vector_file), **STEERED)
+    assert steered.base_url.startswith("#")
+    assert (
+        provider().base_url == provider(vectors=str(vector_file), layers=1, multiplier=0).base_url
+    )
+    assert provider(dtype="bfloat16").base_url != provider().base_url
+    # As Inspect gives it back when an evaluation with roles is tried again.
+    again = provider(vectors=str(vector_file), base_url=steered.base_url, **STEERED)
+    assert again.base_url == steered.base_url
+
+
+@slow
+def test_a_file_of_the_same_name_in_the_folder_of_a_task_is_another(
+    provider, ask, vectors, tmp_path, monkeypatch
+):
+    for name, saved in (("here", vectors), ("there", -vectors)):
+        (tmp_path / name).mkdir()
+        saved.save(tmp_path / name / "v.safetensors")
+    monkeypatch.chdir(tmp_path / "here")
+    steered = provider(vectors="v.safetensors", **STEERED)
+    before = texts(ask(steered, QUESTIONS[0], max_tokens=4))
+    monkeypatch.chdir(tmp_path / "there")
+    assert texts(ask(steered, QUESTIONS[0], max_tokens=4)) == before
+
+
+@slow
+def test_a_replaced_file_that_cannot_be_read_is_no_leave_to_go_on(provider, ask, vectors, tmp_path):
+    path = vectors.save(tmp_path / "v.safetensors")
+    steered = provider(vectors=str(path), **STEERED)
+    before = texts(ask(steered, QUESTIONS[0], max_tokens=4))
+    path.unlink()
+    assert texts(ask(steered, QUESTIONS[0], max_tokens=4)) == before
+    path.write_bytes(b"damaged")
+    for _ in range(2):
+        with pytest.raises(VectorError, match="is no safetensors file"):
+            ask(steered, QUESTIONS[0], max_tokens=4)
+
+
+@slow
 def test_without_a_seed_each_request_is_drawn_for_itself(steered, ask):
     drawn = texts(ask(steered, *[QUESTIONS[0]] * 4, max_tokens=TOKENS, temperature=2.0))
     assert len({text for (text,) in drawn}) > 1
@@ -129,6 +194,26 @@ def test_log_probabilities_are_those_of_the_steered_model(steered, ask, model, v
     likeliest = expected.topk(3).values
     found = [[top.logprob for top in each.top_logprobs] for each in content]
     np.testing.assert_allclose(found, likeliest, atol=1e-4)
+
+
+@slow
+@pytest.mark.parametrize("top", [None, 0, 2])
+def test_of_the_vocabulary_only_what_is_asked_for_leaves_the_writing(model, vectors, top):
+    from caa_nnsight.inspect_provider.batches import Request, write_together
+
+    prompt = text_prompt(model.tokenizer, QUESTIONS[0])
+    steering = vectors.steering(3.0, layers=1)
+    request = Request(model.tracer, prompt, steering, max_new_tokens=3, top_logprobs=top)
+    write_together([request])
+    (written,) = request.answers.result()
+    if top is None:
+        assert written.logprobs is None
+        return
+    assert len(written.logprobs) == len(written.ids)
+    for token, here in zip(written.ids, written.logprobs, strict=True):
+        assert len(here.likeliest) == top
+        # Greedy: what was written is the likeliest.
+        assert not top or here.likeliest[0] == (token, here.written)
 
 
 @slow
@@ -180,6 +265,9 @@ def test_tools_are_refused_by_name(steered):
         ({"frequency_penalty": 0.5, "presence_penalty": 1.0}, "frequency_penalty and presence"),
         ({"temperature": -1.0}, "a temperature of at least 0"),
         ({"num_choices": 0}, "num_choices of at least 1"),
+        ({"prompt_logprobs": 1}, "sets prompt_logprobs, which caa models don't have"),
+        ({"extra_body": {"min_p": 0.1}}, "sets extra_body, which caa models don't have"),
+        ({"stop_seqs": ["x", ""]}, "stop sequence that is empty"),
     ],
 )
 def test_settings_that_cannot_be_kept_are_refused(steered, ask, config, sentence):
@@ -197,6 +285,7 @@ def test_what_is_wrong_with_the_arguments_comes_without_a_traceback(
     for arguments, sentence in [
         ({"vectors": path}, "holds vectors of 2 layers"),
         ({"vectors": path, "layers": 3}, "no vector for layer 3"),
+        ({"vectors": path, "layers": 3, "multiplier": 0}, "no vector for layer 3"),
         ({"vectors": str(tmp_path / "none.safetensors")}, "There is no vector file"),
         ({"api_key": "secret"}, "take no key as an argument"),
         ({"base_url": "http://127.0.0.1:9"}, "pass remote=True"),

@@ -172,6 +172,11 @@ def test_two_tabs_at_once_wait_for_each_other_and_keep_their_answers(browser, pa
     second.button("Answer").click()
     second.wait_until("status.startsWith('Waiting for another tab')")
     assert second.answers == ["", ""]
+    second.button("Stop").click()
+    second.wait_until("status.startsWith('Stopped')")
+    assert first.button("Stop").is_enabled()
+    second.button("Answer").click()
+    second.wait_until("status.startsWith('Waiting for another tab')")
     first.button("Stop").click()
     second.wait_until_done()
     assert second.answers == generated(folder, "two.safetensors", 2, 1.0, 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 
 import pytest
@@ -31,3 +32,30 @@ def test_a_missing_library_is_one_sentence(monkeypatch):
 def test_the_page_is_this_machines_alone():
     with server.bind(0) as sock:
         assert sock.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "ours"),
+    [
+        ("127.0.0.1:80", None, True),
+        ("localhost:80", "http://localhost:80", True),
+        ("127.0.0.1:80", "http://evil.example", False),
+        ("evil.example", None, False),
+        ("[", None, False),
+        ("127.0.0.1:80", "http://[", False),
+        ("", None, False),
+    ],
+)
+def test_only_requests_of_this_machines_pages_are_answered(host, origin, ours):
+    sent = []
+
+    async def inner(_scope, _receive, _send):
+        sent.append("answered")
+
+    async def send(message):
+        sent.append(message.get("status"))
+
+    headers = [(b"host", host.encode())] + ([(b"origin", origin.encode())] if origin else [])
+    app = server.OnlyFromHere(inner)
+    asyncio.run(app({"type": "http", "headers": headers}, None, send))
+    assert sent[0] == ("answered" if ours else 403)

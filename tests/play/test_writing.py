@@ -11,6 +11,7 @@ import caa_nnsight as caa
 from caa_nnsight.errors import PromptError
 from caa_nnsight.play import writing
 from caa_nnsight.play.asking import Ask, checked_prompt
+from caa_nnsight.play.stopping import JobLeftError
 from tests.play.places import vectors_of_length
 from tests.tiny_models import tiny_model
 from tests.tiny_tokenizers import tiny_tokenizer
@@ -68,6 +69,48 @@ def test_a_text_written_in_pieces_is_the_whole_text(model, monkeypatch):
     assert texts(model, answers) == generated(model, asked)
     assert len(seen) > 1
     assert {len(each[0]) for each in seen} <= {len(answers[0]), 0, 4, 8, 12}
+
+
+def test_a_prompts_logits_are_computed_at_its_last_token_only(model):
+    shapes = []
+    head = model.module.get_output_embeddings()
+    handle = head.register_forward_hook(lambda _module, _given, out: shapes.append(out.shape[:2]))
+    asked = ask(max_new_tokens=2)
+    writing.write(model, VECTORS, asked, checked_prompt(model, asked), len, Event())
+    handle.remove()
+    assert shapes
+    assert set(shapes) == {(2, 1)}
+
+
+def test_a_prompt_that_memory_cannot_hold_is_refused():
+    from caa_nnsight.tracer.free_memory import GIB
+    from caa_nnsight.tracer.memory import OVERHEAD_BYTES
+
+    # Room for a word, and not for a hundred.
+    budget = (OVERHEAD_BYTES + 3e5) / GIB
+    small = caa.Model.wrap(tiny_model("llama"), tiny_tokenizer("joined"), memory_budget=budget)
+    checked_prompt(small, ask(prompt="hill", max_new_tokens=2))
+    with pytest.raises(PromptError, match="more memory than there is for it: shorten the prompt"):
+        checked_prompt(small, ask(prompt="hill " * 100))
+
+
+def test_what_a_server_has_written_stays_when_the_next_job_is_left(model, monkeypatch):
+    monkeypatch.setattr(writing, "REMOTE_TOKENS", 4)
+    write_ids, calls = model.tracer.generate_ids, []
+
+    def left(*given, **settings):
+        calls.append(given)
+        if len(calls) > 1:
+            raise JobLeftError("Left.")
+        return write_ids(*given, **settings)
+
+    monkeypatch.setattr(model.tracer, "generate_ids", left)
+    asked = ask()
+    prompt = checked_prompt(model, asked)
+    answers = writing._write_behind_ndif(model, VECTORS, asked, prompt, len, Event())
+    assert max(map(len, answers)) == 4
+    with pytest.raises(JobLeftError):
+        writing._write_behind_ndif(model, VECTORS, asked, prompt, len, Event())
 
 
 def test_a_stop_ends_the_writing_after_the_token_under_way(model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -93,11 +94,18 @@ def serve(sock: socket.socket, build: Callable[[], None], end: Callable[[], None
     )
 
     class Server(uvicorn.Server):
-        def handle_exit(self, *arguments) -> None:
-            end()
-            super().handle_exit(*arguments)
+        interrupted = False
 
-    Server(config).run(sockets=[sock])
+        def handle_exit(self, number, frame) -> None:
+            self.interrupted |= number == signal.SIGINT
+            end()
+            super().handle_exit(number, frame)
+
+    server = Server(config)
+    server.run(sockets=[sock])
+    # uvicorn gives the signal on once it has ended; on a busy machine, it has been seen to return.
+    if server.interrupted:
+        raise KeyboardInterrupt
 
 
 class OnlyFromHere:

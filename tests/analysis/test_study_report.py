@@ -95,6 +95,7 @@ def test_the_summary_comes_first_with_the_gist_of_each_experiment_and_a_link(pag
         "Layer sweep refusal: the change toward the behavior is largest at layer 14: +0."
     )
     assert gists[1] == f"Made up {GIST}"
+    assert [words(name) for name in done.all("li")[0].all("b")] == ["refusal", "sycophancy"]
     targets = [link.attributes["href"][1:] for link in done.all("a")]
     assert targets == ["experiment-layer-sweep", "experiment-made-up"]
     assert [words(section(page, target).one("h2")) for target in targets] == [

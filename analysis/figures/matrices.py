@@ -85,7 +85,7 @@ def draw_matrix(
         vmax=high,
         annot=_texts(table, number_format, marks) if numbered else None,
         fmt="",
-        annot_kws={"fontsize": 9 if table.shape[1] <= 8 else 7.5},
+        annot_kws={"fontsize": 9 if table.shape[1] <= 6 else 7.5},
         linewidths=0.6 if numbered else 0,
         linecolor=theme.faint,
         xticklabels=_step(table.shape[1]),

@@ -93,6 +93,7 @@ OTHER_RAISES = {
     ("caa_nnsight.analysis.experiments", "AttributeError"),
     ("caa_nnsight.analysis.judges", "AttributeError"),
     ("caa_nnsight.free_pairs", "NotImplementedError"),
+    ("caa_nnsight.play.server", "KeyboardInterrupt"),
     ("caa_nnsight.remote.keys", "TypeError"),
     ("caa_nnsight.remote.ledger", "ValueError"),
     ("caa_nnsight.tracer.prefixes", "RuntimeError"),

@@ -16,6 +16,7 @@ from caa_nnsight.files import write_tensors
 from caa_nnsight.hub.address import is_address
 from caa_nnsight.pairs import is_unicode
 from caa_nnsight.steering import Edit, Operator, Start, Steering
+from caa_nnsight.versions import other_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -385,10 +386,7 @@ class SteeringVectors:
                 f"{str(metadata.get('format', 'nothing'))[:40]!r})."
             )
         if metadata.get("schema_version") != SCHEMA_VERSION:
-            raise VectorError(
-                f"{path} has the schema version {str(metadata.get('schema_version'))[:20]!r}, but "
-                f"this version of caa_nnsight reads {SCHEMA_VERSION}: upgrade caa_nnsight."
-            )
+            raise VectorError(other_schema(path, metadata.get("schema_version"), SCHEMA_VERSION))
         known = {spec.name: spec.type for spec in fields(VectorMeta)}
         try:
             meta = {

@@ -1,4 +1,4 @@
-"""Versions of the libraries that a result depends on."""
+"""Versions: of the libraries that a result depends on, and of files that another one wrote."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -20,3 +20,11 @@ def library_versions() -> dict[str, str]:
 def versions_here() -> dict[str, str]:
     """`library_versions`, and that of Python."""
     return library_versions() | {"python": sys.version.split()[0]}
+
+
+def other_schema(where: object, found: object, read: str) -> str:
+    """The sentence for a file of another schema version, whose text may be anybody's."""
+    return (
+        f"{where} has the schema version {str(found)[:20]!r}, but this version of caa_nnsight "
+        f"reads {read}: upgrade caa_nnsight."
+    )

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields, replace
 
 from caa_nnsight.errors import VectorError
 from caa_nnsight.vectors import SCHEMA_VERSION, VectorMeta
+from caa_nnsight.versions import other_schema
 
 _VERSION = "schema_version"
 _NOTHING_KNOWN = VectorMeta(site="")
@@ -29,10 +30,7 @@ def from_texts(texts: Mapping[str, str], where: str) -> VectorMeta:
         VectorError: another schema version, or a number that is none.
     """
     if texts.get(_VERSION) != SCHEMA_VERSION:
-        raise VectorError(
-            f"{where} has the schema version {str(texts.get(_VERSION))[:20]!r}, but this version "
-            f"of caa_nnsight reads {SCHEMA_VERSION}: upgrade caa_nnsight."
-        )
+        raise VectorError(other_schema(where, texts.get(_VERSION), SCHEMA_VERSION))
     try:
         known = {
             spec.name: int(texts[spec.name]) if spec.type == "int" else str(texts[spec.name])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caa_nnsight.hub.behavior_files import DECLARATION, FILES
 from caa_nnsight.hub.card import Markup, license_fields, metadata, render
+from caa_nnsight.models.cache import without_home
 from caa_nnsight.pairs import ContrastPair
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _facts(behavior: Behavior) -> list[tuple[str, str]]:
             ("positive system prompt", behavior.positive_system_prompt),
             ("negative system prompt", behavior.negative_system_prompt),
             # The path of data that the user gave would tell who that is.
-            ("source", (behavior.source or "unknown").replace(str(Path.home()), "~")),
+            ("source", without_home(behavior.source or "unknown")),
             ("license", behavior.license or "unknown"),
             ("SHA-256 of the data", behavior.data_hash()),
         )

@@ -16,6 +16,7 @@ from caa_nnsight.errors import BehaviorError
 from caa_nnsight.forms import Pair
 from caa_nnsight.free_pairs import SystemPromptPair
 from caa_nnsight.hub.repositories import MAX_DECLARATION_BYTES
+from caa_nnsight.versions import other_schema
 
 DECLARATION = "behavior.json"
 FORMAT = "caa_nnsight.behavior"
@@ -121,10 +122,7 @@ def _declaration(file: Path, shown: str) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise BehaviorError(f"{shown} is no behavior of caa_nnsight.")
     if content.get("schema_version") != SCHEMA_VERSION:
-        raise BehaviorError(
-            f"{shown} has the schema version {str(content.get('schema_version'))[:20]!r}, but this "
-            f"version of caa_nnsight reads {SCHEMA_VERSION}: upgrade caa_nnsight."
-        )
+        raise BehaviorError(other_schema(shown, content.get("schema_version"), SCHEMA_VERSION))
     for key in ("attributes", "records"):
         if not isinstance(content.get(key), dict):
             raise BehaviorError(f"{shown} has no object {key!r}: push the behavior again.")

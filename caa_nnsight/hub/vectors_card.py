@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caa_nnsight.hub.address import HUB_ID
 from caa_nnsight.hub.card import Markup, license_fields, metadata, render
 from caa_nnsight.models.aliases import ALIASES, Alias
+from caa_nnsight.models.cache import without_home
 
 if TYPE_CHECKING:
     from caa_nnsight.vectors import SteeringVectors, VectorMeta
@@ -87,12 +87,7 @@ def quantized_copy_of(meta: VectorMeta) -> Alias | None:
 
 
 def _model(meta: VectorMeta) -> str:
-    return _without_home(meta.model) or "MODEL"
-
-
-def _without_home(text: str) -> str:
-    # A folder's path would tell who made the vectors.
-    return text.replace(str(Path.home()), "~")
+    return without_home(meta.model) or "MODEL"
 
 
 def _example_layer(vectors: SteeringVectors, figures: Mapping[str, Any]) -> tuple[int, str]:
@@ -133,7 +128,7 @@ def _facts(vectors: SteeringVectors) -> list[tuple[str, object]]:
             ("method", meta.method, True),
             ("contrast pairs", meta.n_pairs, True),
             ("letters balanced by", meta.balance, False),
-            ("source of the data", _without_home(meta.source), True),
+            ("source of the data", without_home(meta.source), True),
             ("SHA-256 of the pairs", meta.data_hash, False),
             ("system prompt", meta.system_prompt, False),
             ("weighted sum of", meta.parts, False),

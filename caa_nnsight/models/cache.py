@@ -30,6 +30,15 @@ def shown(path: str | os.PathLike[str]) -> str:
         return path.as_posix()
 
 
+def without_home(text: str) -> str:
+    """A text in which a path may stand, without telling whose it is.
+
+    >>> without_home(f"given by the user ({Path.home()}/pairs.jsonl)")
+    'given by the user (~/pairs.jsonl)'
+    """
+    return text.replace(str(Path.home()), "~")
+
+
 @contextmanager
 def explained_disk_errors(folder: Path) -> Iterator[None]:
     """Turn a full disk or a folder that can't be written into a ModelError that says what to do."""

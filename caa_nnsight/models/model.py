@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caa_nnsight.errors import ModelError
+from caa_nnsight.models.cache import without_home
 from caa_nnsight.models.device import check_budget
 from caa_nnsight.models.layers import find_layers, hidden_size
 from caa_nnsight.notebook import facts_table
@@ -187,7 +187,7 @@ class Model:
     def _facts(self) -> dict[str, str | int | None]:
         """What is known of the model without asking a server."""
         return {
-            "name": self.name.replace(str(Path.home()), "~"),
+            "name": without_home(self.name),
             "source": self.source,
             "revision": self.revision,
             "sha256": self.digest,
